@@ -1,0 +1,49 @@
+# NGINX=VERSION   build for, and test with, that version of nginx, from the
+#                 source package that Debian has of it; without it: the
+#                 nginx that is installed
+# T='FILE ...'    only these tests of t/ or t/unit/
+# J=N             so many tests at a time
+
+# the tests that are run under valgrind
+
+CORE = $(wildcard t/*.t)
+
+export NGINX T J
+
+
+help:
+	@echo 'make TARGET [NGINX=VERSION] [T="t/FILE.t ..."] [J=N]'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: ## build/VERSION/ngx_http_gray_module.so
+	@util/build
+
+install: build ## put the module where nginx looks for modules (DESTDIR=)
+	@util/install
+
+demo: ## a release whose traffic moves while you look
+	@util/demo
+
+test: ## build; all tests
+	@util/test
+
+unit: ## the unit tests alone, with sanitizers
+	@util/unit
+
+check: build ## layers, style, exports, docs
+	@util/check
+
+asan: ## all tests with nginx and module under ASan and UBSan
+	@util/test asan
+
+valgrind: ## the tests of CORE under valgrind
+	@T='$(or $(T),$(CORE))' util/test valgrind
+
+bench: ## instructions and requests a second, beside other ways
+	@util/bench
+
+clean: ## remove build/
+	rm -rf build
+
+.PHONY: help build install demo test unit check asan valgrind bench clean
