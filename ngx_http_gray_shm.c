@@ -1,0 +1,345 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+/*
+ * The shared zone: documents as bytes, with a revision number.
+ *
+ * Layout.  A header, found through the slab pool's "data", and a list of
+ * blocks, one for each release, all linked by offsets from the start of the
+ * zone.  A block has two arenas, each large enough for a document, and one
+ * 64-bit word that says which of them is active and what revision it holds.
+ * Everything is allocated while nginx reads its configuration; nothing while
+ * it serves, so a zone can be too small only there.  Blocks are never freed:
+ * that of a release which is no longer declared is found again by its name.
+ *
+ * Publishing fills the arena that is not active, then stores the word.  A
+ * writer that dies before the store has changed nothing, after it everything.
+ *
+ * Reading takes no lock: load the word, copy its arena, load the word again.
+ * Only the second revision after the one being copied writes into the same
+ * arena, and the full fence between a store of the word and the first byte of
+ * the next revision makes sure that whoever could see such a byte sees a new
+ * word, too.  A length may be torn until then, so it is bounded before use.
+ *
+ * The write lock holds the owner's process id and is only ever tried.  It is
+ * held for a copy of one document.  An owner that was killed is recognised by
+ * its id; its half-filled arena is not the active one and does no harm.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <signal.h>
+
+#include "ngx_http_gray_shm.h"
+
+
+#define NGX_HTTP_GRAY_SHM_MAGIC  0x316d68735f796172     /* "ray_shm1" */
+
+/* a reader is overtaken twice by writers only if they do nothing else */
+#define NGX_HTTP_GRAY_SHM_TRIES  100
+
+
+struct ngx_http_gray_shared_s {
+    uint64_t                    magic;
+    ngx_atomic_t                lock;
+    size_t                      first;       /* offset, or 0 */
+};
+
+
+struct ngx_http_gray_arena_s {
+    uint64_t                    revision;
+    uint32_t                    origin;
+    uint32_t                    len;
+    u_char                      data[1];
+};
+
+
+static size_t ngx_http_gray_shm_arena_size(size_t document);
+static size_t ngx_http_gray_shm_block_size(size_t document);
+static size_t ngx_http_gray_shm_pages(size_t document);
+static ngx_http_gray_arena_t *ngx_http_gray_shm_arena(
+    ngx_http_gray_zone_t *zone, ngx_http_gray_block_t *block, ngx_uint_t n);
+
+
+ngx_int_t
+ngx_http_gray_shm_attach(ngx_http_gray_zone_t *zone)
+{
+    ngx_slab_pool_t         *shpool;
+    ngx_http_gray_shared_t  *shared;
+
+    shpool = (ngx_slab_pool_t *) zone->shm_zone->shm.addr;
+
+    zone->shpool = shpool;
+
+    if (shpool->data) {
+        shared = shpool->data;
+
+        if (shared->magic != NGX_HTTP_GRAY_SHM_MAGIC) {
+            ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
+                          "gray_zone \"%V\" holds data of another layout, "
+                          "restart nginx", &zone->shm_zone->shm.name);
+            return NGX_ERROR;
+        }
+
+        zone->shared = shared;
+
+        return NGX_OK;
+    }
+
+    /* a zone that is full is reported by its user, with the size needed */
+
+    shpool->log_nomem = 0;
+
+    shared = ngx_slab_calloc(shpool, sizeof(ngx_http_gray_shared_t));
+    if (shared == NULL) {
+        return NGX_ERROR;
+    }
+
+    shared->magic = NGX_HTTP_GRAY_SHM_MAGIC;
+
+    shpool->data = shared;
+    zone->shared = shared;
+
+    return NGX_OK;
+}
+
+
+ngx_http_gray_block_t *
+ngx_http_gray_shm_block(ngx_http_gray_zone_t *zone, ngx_str_t *name)
+{
+    u_char                 *base;
+    size_t                  size, *link;
+    ngx_http_gray_block_t  *block;
+
+    base = (u_char *) zone->shpool;
+    link = &zone->shared->first;
+
+    for (block = ngx_http_gray_shm_next(zone, NULL);
+         block;
+         block = ngx_http_gray_shm_next(zone, block))
+    {
+        if (block->len == name->len
+            && ngx_strncmp(block->name, name->data, name->len) == 0)
+        {
+            return block;
+        }
+
+        link = &block->next;
+    }
+
+    size = ngx_http_gray_shm_block_size(zone->document);
+
+    block = ngx_slab_calloc(zone->shpool, size);
+    if (block == NULL) {
+        return NULL;
+    }
+
+    block->size = zone->document;
+    block->len = name->len;
+    ngx_memcpy(block->name, name->data, name->len);
+
+    block->arena[0] = (u_char *) block - base + sizeof(ngx_http_gray_block_t);
+    block->arena[1] = block->arena[0]
+                      + ngx_http_gray_shm_arena_size(zone->document);
+
+    /* workers may walk the list meanwhile */
+
+    __atomic_store_n(link, (size_t) ((u_char *) block - base),
+                     __ATOMIC_RELEASE);
+
+    return block;
+}
+
+
+ngx_http_gray_block_t *
+ngx_http_gray_shm_next(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block)
+{
+    size_t  offset;
+
+    offset = __atomic_load_n(block ? &block->next : &zone->shared->first,
+                             __ATOMIC_ACQUIRE);
+
+    return offset ? (ngx_http_gray_block_t *)
+                    ((u_char *) zone->shpool + offset)
+                  : NULL;
+}
+
+
+size_t
+ngx_http_gray_shm_need(ngx_http_gray_zone_t *zone, ngx_uint_t n)
+{
+    size_t                  pages;
+    ngx_http_gray_block_t  *block;
+
+    /* one page for the header */
+
+    pages = 1 + n * ngx_http_gray_shm_pages(zone->document);
+
+    for (block = zone->shared ? ngx_http_gray_shm_next(zone, NULL) : NULL;
+         block;
+         block = ngx_http_gray_shm_next(zone, block))
+    {
+        pages += ngx_http_gray_shm_pages(block->size);
+    }
+
+    /* each page has an entry in the slab's own table, before the first page */
+
+    return ngx_align(pages * (ngx_pagesize + sizeof(ngx_slab_page_t))
+                     + 2 * ngx_pagesize, ngx_pagesize);
+}
+
+
+static size_t
+ngx_http_gray_shm_arena_size(size_t document)
+{
+    return ngx_align(sizeof(ngx_http_gray_arena_t) + document,
+                     NGX_ALIGNMENT * 8);
+}
+
+
+static size_t
+ngx_http_gray_shm_block_size(size_t document)
+{
+    return sizeof(ngx_http_gray_block_t)
+           + 2 * ngx_http_gray_shm_arena_size(document);
+}
+
+
+static size_t
+ngx_http_gray_shm_pages(size_t document)
+{
+    return (ngx_http_gray_shm_block_size(document) + ngx_pagesize - 1)
+           / ngx_pagesize;
+}
+
+
+size_t
+ngx_http_gray_shm_free(ngx_http_gray_zone_t *zone)
+{
+    return zone->shpool->pfree * ngx_pagesize;
+}
+
+
+ngx_int_t
+ngx_http_gray_shm_read(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block, ngx_http_gray_snapshot_t *snapshot)
+{
+    size_t                  len;
+    u_char                 *data;
+    uint64_t                word;
+    ngx_uint_t              i;
+    ngx_http_gray_arena_t  *arena;
+
+    for (i = 0; i < NGX_HTTP_GRAY_SHM_TRIES; i++) {
+
+        word = ngx_http_gray_shm_word(block);
+
+        if (word == 0) {
+            return NGX_DECLINED;
+        }
+
+        arena = ngx_http_gray_shm_arena(zone, block, word & 1);
+        len = ngx_min(arena->len, block->size);
+
+        data = malloc(len + 1);
+        if (data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(data, arena->data, len);
+        data[len] = '\0';
+
+        snapshot->word = word;
+        snapshot->revision = word >> 1;
+        snapshot->origin = arena->origin;
+        snapshot->text.data = data;
+        snapshot->text.len = len;
+
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+        if (ngx_http_gray_shm_word(block) == word) {
+            return NGX_OK;
+        }
+
+        free(data);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+ngx_int_t
+ngx_http_gray_shm_lock(ngx_http_gray_zone_t *zone)
+{
+    ngx_atomic_uint_t   owner;
+    ngx_atomic_t       *lock;
+
+    lock = &zone->shared->lock;
+    owner = __atomic_load_n(lock, __ATOMIC_RELAXED);
+
+    if (owner && (kill((pid_t) owner, 0) == 0 || ngx_errno != NGX_ESRCH)) {
+        return NGX_AGAIN;
+    }
+
+    if (!__atomic_compare_exchange_n(lock, &owner,
+                                     (ngx_atomic_uint_t) ngx_pid, 0,
+                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    {
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_gray_shm_unlock(ngx_http_gray_zone_t *zone)
+{
+    __atomic_store_n(&zone->shared->lock, 0, __ATOMIC_RELEASE);
+}
+
+
+ngx_int_t
+ngx_http_gray_shm_publish_locked(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block, ngx_str_t *text,
+    ngx_http_gray_origin_e origin)
+{
+    uint64_t                revision;
+    ngx_uint_t              active;
+    ngx_http_gray_arena_t  *arena;
+
+    if (text->len > block->size) {
+        return NGX_DECLINED;
+    }
+
+    revision = (block->word >> 1) + 1;
+    active = !(block->word & 1);
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    arena = ngx_http_gray_shm_arena(zone, block, active);
+
+    arena->revision = revision;
+    arena->origin = origin;
+    arena->len = text->len;
+    ngx_memcpy(arena->data, text->data, text->len);
+
+    __atomic_store_n(&block->word, revision << 1 | active, __ATOMIC_RELEASE);
+
+    return NGX_OK;
+}
+
+
+static ngx_http_gray_arena_t *
+ngx_http_gray_shm_arena(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block, ngx_uint_t n)
+{
+    return (ngx_http_gray_arena_t *)
+           ((u_char *) zone->shpool + block->arena[n]);
+}

@@ -1,0 +1,127 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAY_SHM_H_INCLUDED_
+#define _NGX_HTTP_GRAY_SHM_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define NGX_HTTP_GRAY_NAME  63
+
+
+/* who wrote a document */
+
+typedef enum {
+    NGX_HTTP_GRAY_DECLARED = 0,
+    NGX_HTTP_GRAY_API
+} ngx_http_gray_origin_e;
+
+
+typedef struct ngx_http_gray_arena_s  ngx_http_gray_arena_t;
+
+
+/*
+ * The shared state of one release.  "word" is the revision, shifted by one,
+ * and the number of the active arena; 0 where nothing was published yet.
+ */
+
+typedef struct {
+    volatile uint64_t           word;
+    ngx_atomic_t                degraded;    /* requests, ever */
+
+    size_t                      size;        /* bytes of document at most */
+    size_t                      next;        /* offset in the zone, or 0 */
+    size_t                      arena[2];    /* offsets in the zone */
+
+    size_t                      len;
+    u_char                      name[NGX_HTTP_GRAY_NAME + 1];
+} ngx_http_gray_block_t;
+
+
+typedef struct ngx_http_gray_shared_s  ngx_http_gray_shared_t;
+
+
+/* a zone as this process sees it */
+
+typedef struct {
+    ngx_shm_zone_t             *shm_zone;
+    ngx_slab_pool_t            *shpool;
+    ngx_http_gray_shared_t     *shared;
+    size_t                      document;    /* as declared */
+    void                       *data;        /* the owner's */
+} ngx_http_gray_zone_t;
+
+
+/* a copy of a revision; "text" is malloc()ed, with a NUL behind it */
+
+typedef struct {
+    uint64_t                    word;
+    uint64_t                    revision;
+    ngx_http_gray_origin_e      origin;
+    ngx_str_t                   text;
+} ngx_http_gray_snapshot_t;
+
+
+/*
+ * Attaches "zone" to its memory, which must be mapped: for the init handler
+ * of nginx's zones.  NGX_OK, or NGX_ERROR with a log line.
+ */
+ngx_int_t ngx_http_gray_shm_attach(ngx_http_gray_zone_t *zone);
+
+/*
+ * Finds the block of a release, or adds it: only to be called where zones are
+ * initialised.  NULL where the zone is full.
+ */
+ngx_http_gray_block_t *ngx_http_gray_shm_block(ngx_http_gray_zone_t *zone,
+    ngx_str_t *name);
+
+/* the zone size, in bytes, that takes what there is and "n" more releases */
+size_t ngx_http_gray_shm_need(ngx_http_gray_zone_t *zone, ngx_uint_t n);
+
+/* all blocks, of releases that are no longer declared, too; NULL at the end */
+ngx_http_gray_block_t *ngx_http_gray_shm_next(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block);
+
+/* bytes of the zone that are free, in pages */
+size_t ngx_http_gray_shm_free(ngx_http_gray_zone_t *zone);
+
+
+/* the word, by which a process knows whether what it compiled is current */
+
+static ngx_inline uint64_t
+ngx_http_gray_shm_word(ngx_http_gray_block_t *block)
+{
+    return __atomic_load_n(&block->word, __ATOMIC_ACQUIRE);
+}
+
+
+/*
+ * A whole revision, without any lock.  NGX_OK; NGX_DECLINED where nothing was
+ * published; NGX_AGAIN where writers were too fast; NGX_ERROR (memory).
+ */
+ngx_int_t ngx_http_gray_shm_read(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block, ngx_http_gray_snapshot_t *snapshot);
+
+/*
+ * The write lock of the zone, which never waits: NGX_OK, or NGX_AGAIN where
+ * another living process holds it.  That of a dead one is taken over.
+ */
+ngx_int_t ngx_http_gray_shm_lock(ngx_http_gray_zone_t *zone);
+void ngx_http_gray_shm_unlock(ngx_http_gray_zone_t *zone);
+
+/*
+ * Makes "text" the next revision, at once and for every process.  NGX_OK, or
+ * NGX_DECLINED where it is longer than the block takes.
+ */
+ngx_int_t ngx_http_gray_shm_publish_locked(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block, ngx_str_t *text,
+    ngx_http_gray_origin_e origin);
+
+
+#endif /* _NGX_HTTP_GRAY_SHM_H_INCLUDED_ */
