@@ -1,0 +1,151 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gray_admin.h"
+#include "ngx_http_gray_conf.h"
+#include "ngx_http_gray_request.h"
+#include "ngx_http_gray_variables.h"
+
+
+static ngx_int_t ngx_http_gray_postconfiguration(ngx_conf_t *cf);
+
+
+static ngx_command_t  ngx_http_gray_commands[] = {
+
+    { ngx_string("gray_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_gray_conf_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("gray_release"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_gray_conf_release,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("gray_admin"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_http_gray_conf_admin,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    /* inside of gray_release */
+
+    { ngx_string("zone"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_conf_zone_name,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("hash"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_1MORE,
+      ngx_http_gray_conf_hash,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("cookie"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_1MORE,
+      ngx_http_gray_conf_cookie,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("salt"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_conf_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_gray_conf_t, salt),
+      NULL },
+
+    { ngx_string("baseline"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_conf_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_gray_conf_t, baseline),
+      NULL },
+
+    { ngx_string("variant"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE123,
+      ngx_http_gray_conf_variant,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("match"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_2MORE,
+      ngx_http_gray_conf_match,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("document"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_conf_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_gray_conf_t, document),
+      NULL },
+
+    { ngx_string("include"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
+      ngx_conf_include,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_gray_module_ctx = {
+    ngx_http_gray_variables_init,          /* preconfiguration */
+    ngx_http_gray_postconfiguration,       /* postconfiguration */
+
+    ngx_http_gray_conf_create_main,        /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_gray_admin_create_conf,       /* create location configuration */
+    ngx_http_gray_admin_merge_conf         /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_gray_module = {
+    NGX_MODULE_V1,
+    &ngx_http_gray_module_ctx,             /* module context */
+    ngx_http_gray_commands,                /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_http_gray_release_init_module,     /* init module */
+    ngx_http_gray_release_init_process,    /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_gray_postconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_gray_conf_judge(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_gray_request_init(cf);
+}

@@ -1,0 +1,888 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gray_release.h"
+
+
+#define NGX_HTTP_GRAY_LOCK_TRIES  100
+
+
+typedef struct {
+    ngx_conf_t                     *cf;          /* NULL: at run time */
+    ngx_http_gray_main_conf_t      *gmcf;
+    ngx_http_core_main_conf_t      *cmcf;
+    ngx_http_upstream_main_conf_t  *umcf;
+} ngx_http_gray_names_t;
+
+
+static void ngx_http_gray_release_cleanup(void *data);
+static void ngx_http_gray_release_names(ngx_conf_t *cf,
+    ngx_http_gray_names_t *names, ngx_http_gray_rules_env_t *env);
+static ngx_int_t ngx_http_gray_release_attribute(void *data, ngx_str_t *name,
+    void **source, char *why);
+static ngx_http_variable_t *ngx_http_gray_release_known(
+    ngx_http_gray_names_t *names, ngx_str_t *name);
+static ngx_int_t ngx_http_gray_release_upstream(void *data, ngx_str_t *name,
+    void **peer, char *why);
+static void ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names,
+    ngx_str_t *name, char *why);
+static void ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
+    ngx_log_t *log);
+static void ngx_http_gray_release_uncompiled(ngx_http_gray_release_t *release,
+    ngx_log_t *log);
+static void ngx_http_gray_release_accept(ngx_http_gray_release_t *release,
+    ngx_log_t *log);
+static ngx_int_t ngx_http_gray_release_declared(
+    ngx_http_gray_release_t *release, ngx_http_gray_document_t *document,
+    const ngx_http_gray_json_t *live, ngx_http_gray_json_t **doc,
+    ngx_str_t *text, ngx_http_gray_faults_t *faults);
+
+
+ngx_http_gray_release_t *
+ngx_http_gray_release_create(ngx_conf_t *cf, ngx_http_gray_main_conf_t *gmcf)
+{
+    ngx_pool_cleanup_t        *cln;
+    ngx_http_gray_release_t   *release, **slot;
+
+    cln = ngx_pool_cleanup_add(cf->pool, sizeof(ngx_http_gray_release_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    release = cln->data;
+    ngx_memzero(release, sizeof(ngx_http_gray_release_t));
+
+    cln->handler = ngx_http_gray_release_cleanup;
+
+    slot = ngx_array_push(&gmcf->releases);
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    *slot = release;
+
+    return release;
+}
+
+
+static void
+ngx_http_gray_release_cleanup(void *data)
+{
+    ngx_http_gray_release_t  *release = data;
+
+    if (release->rules) {
+        ngx_http_gray_rules_destroy(release->rules);
+    }
+
+    ngx_http_gray_json_free(release->declared);
+    free(release->declared_text.data);
+}
+
+
+ngx_http_gray_release_t *
+ngx_http_gray_release_find(ngx_http_gray_main_conf_t *gmcf, ngx_str_t *name)
+{
+    ngx_uint_t                 i;
+    ngx_http_gray_release_t  **release;
+
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        if (release[i]->name.len == name->len
+            && ngx_strncmp(release[i]->name.data, name->data, name->len) == 0)
+        {
+            return release[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_gray_release_build(ngx_conf_t *cf, ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *input, const ngx_http_gray_json_t *current,
+    ngx_http_gray_json_t **doc, ngx_str_t *text,
+    ngx_http_gray_faults_t *faults)
+{
+    ngx_http_gray_names_t      names;
+    ngx_http_gray_document_t   document;
+    ngx_http_gray_rules_env_t  env;
+
+    ngx_http_gray_release_names(cf, &names, &env);
+
+    document.schema.release = release->name;
+    document.schema.kind = release->kind;
+    document.max = release->block ? release->block->size
+                                  : release->zone->document;
+    document.env = &env;
+    document.log = cf ? cf->log : ngx_cycle->log;
+
+    return ngx_http_gray_document_build(&document, input, current, doc, text,
+                                        faults);
+}
+
+
+static void
+ngx_http_gray_release_names(ngx_conf_t *cf, ngx_http_gray_names_t *names,
+    ngx_http_gray_rules_env_t *env)
+{
+    ngx_cycle_t  *cycle;
+
+    names->cf = cf;
+
+    if (cf) {
+        names->gmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                       ngx_http_gray_module);
+        names->cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                       ngx_http_core_module);
+        names->umcf = ngx_http_conf_get_module_main_conf(cf,
+                                                   ngx_http_upstream_module);
+
+    } else {
+        cycle = (ngx_cycle_t *) ngx_cycle;
+
+        names->gmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                                       ngx_http_gray_module);
+        names->cmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                                       ngx_http_core_module);
+        names->umcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                                   ngx_http_upstream_module);
+    }
+
+    env->data = names;
+    env->attribute = ngx_http_gray_release_attribute;
+    env->upstream = ngx_http_gray_release_upstream;
+}
+
+
+/*
+ * A source is the index of an indexed variable, shifted and with its lowest
+ * bit set, or a pointer to the variable.  Whatever is indexed is read by its
+ * index, so that all its readers see the same value of a request.
+ */
+
+static ngx_int_t
+ngx_http_gray_release_attribute(void *data, ngx_str_t *name, void **source,
+    char *why)
+{
+    ngx_http_gray_names_t *names = data;
+
+    ngx_int_t             index;
+    ngx_str_t             bare;
+    ngx_uint_t            i;
+    ngx_http_variable_t  *v;
+
+    *source = NULL;
+
+    if (name->len < 2 || name->data[0] != '$') {
+        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
+                     "unknown attribute \"%*s\"; an attribute is a variable "
+                     "of nginx, as \"$remote_addr\"%Z",
+                     ngx_min(name->len, 80), name->data);
+        return NGX_DECLINED;
+    }
+
+    ngx_strlow(name->data, name->data, name->len);
+
+    bare.len = name->len - 1;
+    bare.data = name->data + 1;
+
+    v = names->cmcf->variables.elts;
+
+    for (i = 0; i < names->cmcf->variables.nelts; i++) {
+
+        /* while nginx reads its configuration an index may be of nothing */
+
+        if (names->cf == NULL
+            && v[i].name.len == bare.len
+            && ngx_strncmp(v[i].name.data, bare.data, bare.len) == 0)
+        {
+            *source = (void *) ((uintptr_t) i << 1 | 1);
+            return NGX_OK;
+        }
+    }
+
+    v = ngx_http_gray_release_known(names, &bare);
+
+    if (v == NULL) {
+        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
+                     "unknown variable \"%*s\", this nginx has none of that "
+                     "name%Z", ngx_min(name->len, 80), name->data);
+        return NGX_DECLINED;
+    }
+
+    if (names->cf) {
+        index = ngx_http_get_variable_index(names->cf, &bare);
+
+        if (index == NGX_ERROR) {
+            ngx_sprintf((u_char *) why, "cannot be indexed%Z");
+            return NGX_DECLINED;
+        }
+
+    } else {
+        *source = v;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_variable_t *
+ngx_http_gray_release_known(ngx_http_gray_names_t *names, ngx_str_t *name)
+{
+    size_t                len;
+    ngx_uint_t            i;
+    ngx_hash_key_t       *key;
+    ngx_http_variable_t  *v, *found;
+
+    found = NULL;
+
+    if (names->cf) {
+        key = names->cmcf->variables_keys->keys.elts;
+
+        for (i = 0; i < names->cmcf->variables_keys->keys.nelts; i++) {
+            if (key[i].key.len == name->len
+                && ngx_strncmp(key[i].key.data, name->data, name->len) == 0)
+            {
+                return key[i].value;
+            }
+        }
+
+    } else {
+        found = ngx_hash_find(&names->cmcf->variables_hash,
+                              ngx_hash_key(name->data, name->len), name->data,
+                              name->len);
+        if (found) {
+            return found;
+        }
+    }
+
+    v = names->cmcf->prefix_variables.elts;
+    len = 0;
+
+    for (i = 0; i < names->cmcf->prefix_variables.nelts; i++) {
+        if (name->len >= v[i].name.len && v[i].name.len > len
+            && ngx_strncmp(name->data, v[i].name.data, v[i].name.len) == 0)
+        {
+            len = v[i].name.len;
+            found = &v[i];
+        }
+    }
+
+    return found;
+}
+
+
+static ngx_int_t
+ngx_http_gray_release_upstream(void *data, ngx_str_t *name, void **peer,
+    char *why)
+{
+    ngx_http_gray_names_t *names = data;
+
+    ngx_url_t                       u;
+    ngx_uint_t                      i, blocks;
+    ngx_pool_t                     *pool;
+    ngx_http_upstream_srv_conf_t  **uscfp;
+
+    *peer = NULL;
+
+    if (ngx_http_gray_release_find(names->gmcf, name)) {
+        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
+                     "\"%*s\" is a release; a variant needs an upstream or "
+                     "an address%Z", ngx_min(name->len, 80), name->data);
+        return NGX_DECLINED;
+    }
+
+    pool = ngx_create_pool(1024, ngx_cycle->log);
+    if (pool == NULL) {
+        ngx_sprintf((u_char *) why, "cannot be looked up, memory is short%Z");
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+    u.url = *name;
+    u.no_resolve = 1;
+
+    if (ngx_parse_url(pool, &u) == NGX_OK) {
+
+        /* a name without a port is that of an upstream block */
+
+        blocks = (u.no_port && u.family != AF_UNIX);
+        uscfp = names->umcf->upstreams.elts;
+
+        for (i = 0; i < names->umcf->upstreams.nelts; i++) {
+
+            if (uscfp[i]->host.len == u.host.len
+                && ngx_strncasecmp(uscfp[i]->host.data, u.host.data,
+                                   u.host.len) == 0
+                && (blocks ? uscfp[i]->flags & NGX_HTTP_UPSTREAM_CREATE
+                           : uscfp[i]->port == u.port)
+                && uscfp[i]->peer.init)
+            {
+                *peer = uscfp[i];
+                break;
+            }
+        }
+    }
+
+    ngx_destroy_pool(pool);
+
+    if (*peer) {
+        return NGX_OK;
+    }
+
+    ngx_http_gray_release_upstreams(names, name, why);
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names, ngx_str_t *name,
+    char *why)
+{
+    u_char                         *p, *last;
+    ngx_uint_t                      i, n;
+    ngx_http_upstream_srv_conf_t  **uscfp;
+
+    p = (u_char *) why;
+    last = p + NGX_HTTP_GRAY_WHY - 1;
+
+    p = ngx_slprintf(p, last, "no upstream \"%*s\"; there are ",
+                     ngx_min(name->len, 80), name->data);
+
+    uscfp = names->umcf->upstreams.elts;
+
+    for (i = 0, n = 0; i < names->umcf->upstreams.nelts; i++) {
+
+        if ((uscfp[i]->flags & NGX_HTTP_UPSTREAM_CREATE)
+            && ngx_http_gray_release_find(names->gmcf, &uscfp[i]->host)
+               == NULL)
+        {
+            p = ngx_slprintf(p, last, "%s%V", n++ ? ", " : "",
+                             &uscfp[i]->host);
+        }
+    }
+
+    if (n == 0) {
+        p = ngx_slprintf(p, last, "none");
+    }
+
+    *p = '\0';
+}
+
+
+ngx_int_t
+ngx_http_gray_release_declare(ngx_conf_t *cf, ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *input, ngx_http_gray_faults_t *faults)
+{
+    char                        why[NGX_HTTP_GRAY_WHY];
+    ngx_int_t                   rc;
+    ngx_str_t                   name;
+    ngx_http_gray_json_t       *variants, *variant, *baseline;
+    ngx_http_gray_names_t       names;
+    ngx_http_gray_rules_env_t   env;
+
+    rc = ngx_http_gray_release_build(cf, release, input, NULL,
+                                     &release->declared,
+                                     &release->declared_text, faults);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    baseline = ngx_http_gray_json_get(release->declared, "baseline");
+    release->baseline = ngx_http_gray_json_text(baseline);
+
+    variants = ngx_http_gray_json_get(release->declared, "variants");
+    variant = ngx_http_gray_json_get(variants,
+                                     (char *) release->baseline.data);
+
+    name = ngx_http_gray_json_text(ngx_http_gray_json_get(variant,
+                                                          "upstream"));
+    if (name.len == 0) {
+        return NGX_OK;
+    }
+
+    ngx_http_gray_release_names(cf, &names, &env);
+
+    return ngx_http_gray_release_upstream(&names, &name,
+                                          (void **) &release->peer, why);
+}
+
+
+ngx_int_t
+ngx_http_gray_release_read(ngx_http_gray_release_t *release,
+    ngx_http_gray_snapshot_t *snapshot, ngx_http_gray_json_t **doc)
+{
+    ngx_http_gray_json_error_t  err;
+
+    if (ngx_http_gray_shm_read(release->zone, release->block, snapshot)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    *doc = ngx_http_gray_json_parse(snapshot->text.data, snapshot->text.len,
+                                    &err);
+    if (*doc) {
+        return NGX_OK;
+    }
+
+    if (err.line) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "gray: release \"%V\" revision %uL is no JSON: %s in "
+                      "line %ui, column %ui", &release->name,
+                      snapshot->revision, err.detail, err.line, err.column);
+    }
+
+    free(snapshot->text.data);
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
+    ngx_str_t *text, ngx_http_gray_origin_e origin, ngx_log_t *log)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_gray_shm_lock(release->zone) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_gray_shm_word(release->block) != word) {
+        rc = NGX_DECLINED;
+
+    } else {
+        rc = ngx_http_gray_shm_publish_locked(release->zone, release->block,
+                                              text, origin);
+        if (rc == NGX_DECLINED) {
+            rc = NGX_BUSY;
+        }
+    }
+
+    ngx_http_gray_shm_unlock(release->zone);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "gray: write %V after word %uL: %i",
+                   &release->name, word, rc);
+
+    return rc;
+}
+
+
+ngx_uint_t
+ngx_http_gray_release_differs(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *doc)
+{
+    return !ngx_http_gray_document_same(doc, release->declared);
+}
+
+
+const char *
+ngx_http_gray_release_origin(ngx_http_gray_origin_e origin)
+{
+    return origin == NGX_HTTP_GRAY_API ? "api" : "nginx.conf";
+}
+
+
+ngx_http_gray_rules_t *
+ngx_http_gray_release_rules(ngx_http_gray_release_t *release, ngx_log_t *log)
+{
+    if (ngx_http_gray_shm_word(release->block) == release->word) {
+        return release->rules;
+    }
+
+    if (release->health == NGX_HTTP_GRAY_UNCOMPILED
+        && ngx_time() < release->retry)
+    {
+        return release->rules;
+    }
+
+    ngx_http_gray_release_refresh(release, log);
+
+    return release->rules;
+}
+
+
+static void
+ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
+    ngx_log_t *log)
+{
+    ngx_str_t                  missed;
+    ngx_uint_t                 missing;
+    ngx_http_gray_json_t      *doc;
+    ngx_http_gray_rules_t     *rules;
+    ngx_http_gray_names_t      names;
+    ngx_http_gray_health_e     health;
+    ngx_http_gray_snapshot_t   snapshot;
+    ngx_http_gray_rules_env_t  env;
+
+    if (ngx_http_gray_release_read(release, &snapshot, &doc) != NGX_OK) {
+        ngx_http_gray_release_uncompiled(release, log);
+        return;
+    }
+
+    ngx_http_gray_release_names(NULL, &names, &env);
+
+    rules = ngx_http_gray_rules_compile(doc, &env, NULL, ngx_cycle->log);
+
+    ngx_http_gray_json_free(doc);
+    free(snapshot.text.data);
+
+    if (rules == NULL) {
+        ngx_http_gray_release_uncompiled(release, log);
+        return;
+    }
+
+    missing = ngx_http_gray_rules_missing(rules, &missed);
+    health = missing ? NGX_HTTP_GRAY_MISSING : NGX_HTTP_GRAY_HEALTHY;
+
+    if (missing) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "gray: release \"%V\" revision %uL: %ui names are "
+                      "unknown to nginx.conf, the first is \"%V\"",
+                      &release->name, snapshot.revision, missing, &missed);
+    }
+
+    if (release->kind == NGX_HTTP_GRAY_ROUTED
+        && ngx_http_gray_rules_baseline(rules)->peer == NULL)
+    {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "gray: release \"%V\" revision %uL: the baseline's "
+                      "upstream \"%V\" is gone, what nginx.conf declares "
+                      "serves", &release->name, snapshot.revision,
+                      &ngx_http_gray_rules_baseline(rules)->upstream);
+
+        ngx_http_gray_rules_destroy(rules);
+
+        health = NGX_HTTP_GRAY_BASELINE_GONE;
+        rules = ngx_http_gray_rules_compile(release->declared, &env, NULL,
+                                            ngx_cycle->log);
+        if (rules == NULL) {
+            ngx_http_gray_release_uncompiled(release, log);
+            return;
+        }
+    }
+
+    if (release->rules) {
+        ngx_http_gray_rules_destroy(release->rules);
+    }
+
+    release->rules = rules;
+    release->word = snapshot.word;
+    release->health = health;
+    release->warned = 0;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "gray: release \"%V\" compiled revision %uL",
+                   &release->name, snapshot.revision);
+}
+
+
+static void
+ngx_http_gray_release_uncompiled(ngx_http_gray_release_t *release,
+    ngx_log_t *log)
+{
+    if (release->health != NGX_HTTP_GRAY_UNCOMPILED) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "gray: release \"%V\": the new revision could not be "
+                      "compiled, %s, tried again every second",
+                      &release->name,
+                      release->rules ? "the one before serves"
+                                     : "everybody gets the baseline");
+    }
+
+    release->health = NGX_HTTP_GRAY_UNCOMPILED;
+    release->retry = ngx_time() + 1;
+}
+
+
+ngx_int_t
+ngx_http_gray_release_variable(ngx_http_request_t *r,
+    ngx_http_gray_attribute_t *attribute, ngx_str_t *value)
+{
+    uintptr_t                   source;
+    ngx_str_t                   name;
+    ngx_http_variable_t        *v;
+    ngx_http_variable_value_t  *vv, own;
+
+    source = (uintptr_t) attribute->source;
+
+    if (source & 1) {
+        vv = ngx_http_get_flushed_variable(r, source >> 1);
+
+        if (vv == NULL) {
+            return NGX_ERROR;
+        }
+
+    } else {
+        v = attribute->source;
+        vv = &own;
+
+        ngx_memzero(vv, sizeof(ngx_http_variable_value_t));
+
+        name.len = attribute->name.len - 1;
+        name.data = attribute->name.data + 1;
+
+        if (v->get_handler(r, vv, (v->flags & NGX_HTTP_VAR_PREFIX)
+                                  ? (uintptr_t) &name : v->data)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (vv->not_found || !vv->valid) {
+        return NGX_DECLINED;
+    }
+
+    value->len = vv->len;
+    value->data = vv->data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_gray_release_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_gray_zone_t       *zone;
+    ngx_http_gray_release_t   **release;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    (void) data;
+
+    zone = shm_zone->data;
+    gmcf = zone->data;
+
+    n = 0;
+    release = gmcf->releases.elts;
+
+    if (ngx_http_gray_shm_attach(zone) != NGX_OK) {
+        goto small;
+    }
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+
+        if (release[i]->zone != zone) {
+            continue;
+        }
+
+        release[i]->block = ngx_http_gray_shm_block(zone, &release[i]->name);
+
+        if (release[i]->block == NULL) {
+            goto small;
+        }
+
+        if (release[i]->block->size != zone->document) {
+            ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
+                          "gray_zone \"%V\": release \"%V\" keeps its "
+                          "document size of %uz bytes until the zone's size "
+                          "is changed or nginx is restarted",
+                          &shm_zone->shm.name, &release[i]->name,
+                          release[i]->block->size);
+        }
+    }
+
+    return NGX_OK;
+
+small:
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        n += (release[i]->zone == zone && release[i]->block == NULL);
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                  "gray_zone \"%V\" is too small, it needs %uzk for what is "
+                  "declared", &shm_zone->shm.name,
+                  (ngx_http_gray_shm_need(zone, n) + 1023) / 1024);
+
+    return NGX_ERROR;
+}
+
+
+/* what must happen once, for a configuration that was accepted */
+
+ngx_int_t
+ngx_http_gray_release_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                  i;
+    ngx_http_gray_release_t   **release;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    if (ngx_test_config) {
+        return NGX_OK;
+    }
+
+    gmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_gray_module);
+
+    if (gmcf == NULL) {
+        return NGX_OK;
+    }
+
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        ngx_http_gray_release_accept(release[i], cycle->log);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * A release that nobody changed at run time takes up what nginx.conf declares
+ * now.  Nothing here may refuse the configuration: it is in force already.
+ */
+
+static void
+ngx_http_gray_release_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   text;
+    ngx_uint_t                  tries;
+    ngx_http_gray_json_t       *live, *doc;
+    ngx_http_gray_faults_t      faults;
+    ngx_http_gray_document_t    document;
+    ngx_http_gray_snapshot_t    snapshot;
+
+    for (tries = 0; tries < NGX_HTTP_GRAY_LOCK_TRIES; tries++) {
+
+        if (ngx_http_gray_shm_word(release->block) == 0) {
+
+            rc = ngx_http_gray_release_write(release, 0,
+                                             &release->declared_text,
+                                             NGX_HTTP_GRAY_DECLARED, log);
+
+        } else {
+
+            if (ngx_http_gray_release_read(release, &snapshot, &live)
+                != NGX_OK)
+            {
+                rc = NGX_ERROR;
+                break;
+            }
+
+            free(snapshot.text.data);
+
+            if (!ngx_http_gray_release_differs(release, live)) {
+                ngx_http_gray_json_free(live);
+                return;
+            }
+
+            if (snapshot.origin != NGX_HTTP_GRAY_DECLARED) {
+                ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                              "gray: release \"%V\" was changed at run time "
+                              "and keeps its revision %uL, which differs "
+                              "from nginx.conf; DELETE it to take up what "
+                              "is declared",
+                              &release->name, snapshot.revision);
+
+                ngx_http_gray_json_free(live);
+                return;
+            }
+
+            document.schema.release = release->name;
+            document.schema.kind = release->kind;
+            document.max = release->block->size;
+            document.env = NULL;
+            document.log = log;
+
+            faults.n = 0;
+
+            rc = ngx_http_gray_release_declared(release, &document, live,
+                                                &doc, &text, &faults);
+
+            ngx_http_gray_json_free(live);
+
+            if (rc == NGX_OK) {
+                rc = ngx_http_gray_release_write(release, snapshot.word,
+                                                 &text,
+                                                 NGX_HTTP_GRAY_DECLARED, log);
+                ngx_http_gray_json_free(doc);
+                free(text.data);
+            }
+        }
+
+        if (rc == NGX_OK) {
+            return;
+        }
+
+        if (rc != NGX_AGAIN && rc != NGX_DECLINED) {
+            break;
+        }
+
+        ngx_msleep(1);
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "gray: release \"%V\" could not take up what nginx.conf "
+                  "declares, %s", &release->name,
+                  rc == NGX_AGAIN ? "another process holds the zone's lock"
+                                  : "its live document serves");
+}
+
+
+/* the declared document, with the allocation that moves nobody of "live" */
+
+static ngx_int_t
+ngx_http_gray_release_declared(ngx_http_gray_release_t *release,
+    ngx_http_gray_document_t *document, const ngx_http_gray_json_t *live,
+    ngx_http_gray_json_t **doc, ngx_str_t *text,
+    ngx_http_gray_faults_t *faults)
+{
+    ngx_int_t              rc;
+    ngx_http_gray_json_t  *bare;
+
+    bare = ngx_http_gray_document_bare(release->declared);
+    if (bare == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_gray_document_build(document, bare, live, doc, text,
+                                      faults);
+
+    ngx_http_gray_json_free(bare);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_gray_release_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                  i;
+    ngx_http_gray_release_t   **release;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER
+        && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    gmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_gray_module);
+
+    if (gmcf == NULL) {
+        return NGX_OK;
+    }
+
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        (void) ngx_http_gray_release_rules(release[i], cycle->log);
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,142 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAY_RELEASE_H_INCLUDED_
+#define _NGX_HTTP_GRAY_RELEASE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gray_document.h"
+#include "ngx_http_gray_rules.h"
+#include "ngx_http_gray_shm.h"
+
+
+#define NGX_HTTP_GRAY_VERSION  "0.1.0"
+
+
+/* what a release, as it is compiled in this process, has to do without */
+
+typedef enum {
+    NGX_HTTP_GRAY_HEALTHY = 0,
+    NGX_HTTP_GRAY_MISSING,          /* names that nginx.conf does not have */
+    NGX_HTTP_GRAY_BASELINE_GONE,    /* so the declared document serves */
+    NGX_HTTP_GRAY_UNCOMPILED        /* memory: the one before serves, if any */
+} ngx_http_gray_health_e;
+
+
+typedef struct {
+    ngx_str_t                       name;
+    ngx_str_t                       zone_name;
+    ngx_http_gray_zone_t           *zone;
+    ngx_http_gray_kind_e            kind;
+
+    u_char                         *file;        /* where it is declared */
+    ngx_uint_t                      line;
+
+    /* as declared: canonical, with the allocation of a first revision */
+    ngx_http_gray_json_t           *declared;
+    ngx_str_t                       declared_text;
+
+    /* where nothing could be compiled: NULL in a switch */
+    ngx_str_t                       baseline;
+    ngx_http_upstream_srv_conf_t   *peer;
+
+    /* of this process: what "word" compiled to */
+    ngx_http_gray_block_t          *block;
+    uint64_t                        word;
+    ngx_http_gray_rules_t          *rules;
+    ngx_http_gray_health_e          health;
+    time_t                          retry;       /* if uncompiled */
+    ngx_uint_t                      deciding;    /* unsigned  deciding:1; */
+    ngx_uint_t                      nested;      /* unsigned  nested:1; */
+    ngx_uint_t                      warned;      /* unsigned  warned:1; */
+} ngx_http_gray_release_t;
+
+
+typedef struct {
+    ngx_array_t                     releases;    /* of pointers */
+    ngx_array_t                     zones;       /* of pointers */
+    ngx_array_t                     blocks;      /* as they were parsed */
+} ngx_http_gray_main_conf_t;
+
+
+/* the module's, for the accessors of nginx */
+
+extern ngx_module_t  ngx_http_gray_module;
+
+
+/* a new one, which is freed with the configuration; NULL (memory) */
+ngx_http_gray_release_t *ngx_http_gray_release_create(ngx_conf_t *cf,
+    ngx_http_gray_main_conf_t *gmcf);
+
+/* by its name, or NULL */
+ngx_http_gray_release_t *ngx_http_gray_release_find(
+    ngx_http_gray_main_conf_t *gmcf, ngx_str_t *name);
+
+/*
+ * Judges "input" against what nginx.conf has, and makes its canonical form;
+ * arguments and results as of ngx_http_gray_document_build().  While nginx
+ * reads its configuration "cf" is given, afterwards NULL.
+ */
+ngx_int_t ngx_http_gray_release_build(ngx_conf_t *cf,
+    ngx_http_gray_release_t *release, const ngx_http_gray_json_t *input,
+    const ngx_http_gray_json_t *current, ngx_http_gray_json_t **doc,
+    ngx_str_t *text, ngx_http_gray_faults_t *faults);
+
+/*
+ * Makes "input" what the release is declared to be, once all names are known.
+ * NGX_OK; NGX_DECLINED or NGX_BUSY with faults; NGX_ERROR (memory).
+ */
+ngx_int_t ngx_http_gray_release_declare(ngx_conf_t *cf,
+    ngx_http_gray_release_t *release, const ngx_http_gray_json_t *input,
+    ngx_http_gray_faults_t *faults);
+
+/*
+ * The live document and its snapshot: snapshot->text.data is to be freed by
+ * free(), *doc by ngx_http_gray_json_free().  NGX_OK, or NGX_ERROR.
+ */
+ngx_int_t ngx_http_gray_release_read(ngx_http_gray_release_t *release,
+    ngx_http_gray_snapshot_t *snapshot, ngx_http_gray_json_t **doc);
+
+/*
+ * Publishes "text" as the revision after the one of "word", for every worker
+ * at once.  NGX_OK; NGX_DECLINED where there is a newer one already;
+ * NGX_AGAIN where another process is writing: try again in a moment;
+ * NGX_BUSY where the document is longer than the zone takes.
+ */
+ngx_int_t ngx_http_gray_release_write(ngx_http_gray_release_t *release,
+    uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin,
+    ngx_log_t *log);
+
+/* does the live document say another thing than nginx.conf? */
+ngx_uint_t ngx_http_gray_release_differs(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *doc);
+
+const char *ngx_http_gray_release_origin(ngx_http_gray_origin_e origin);
+
+/*
+ * The rule set of the current revision, compiled if it is new.  NULL only
+ * where nothing could be compiled ever (memory).  Must not be called while
+ * release->deciding: a decision under way keeps its rule set.
+ */
+ngx_http_gray_rules_t *ngx_http_gray_release_rules(
+    ngx_http_gray_release_t *release, ngx_log_t *log);
+
+/* the value of "$name" for a request; as get() of ngx_http_gray_rules.h */
+ngx_int_t ngx_http_gray_release_variable(ngx_http_request_t *r,
+    ngx_http_gray_attribute_t *attribute, ngx_str_t *value);
+
+/* handlers of the zones' and the module's life */
+ngx_int_t ngx_http_gray_release_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
+ngx_int_t ngx_http_gray_release_init_module(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_gray_release_init_process(ngx_cycle_t *cycle);
+
+
+#endif /* _NGX_HTTP_GRAY_RELEASE_H_INCLUDED_ */

@@ -1,0 +1,538 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gray_cookie.h"
+#include "ngx_http_gray_request.h"
+
+
+/*
+ * The context of a main request, allocated with its first decision.  It is
+ * the data of a pool cleanup, by which it is found again after an internal
+ * redirect has cleared the contexts of all modules.
+ */
+
+typedef struct {
+    ngx_http_gray_decision_t       *decisions;
+    ngx_http_gray_minted_t         *minted;
+    ngx_uint_t                      closed;      /* unsigned  closed:1; */
+
+    ngx_http_gray_decision_t        first;
+} ngx_http_gray_ctx_t;
+
+
+/* a decision while it is made */
+
+typedef struct {
+    ngx_http_request_t             *request;
+    ngx_http_gray_minted_t         *minted;
+} ngx_http_gray_deciding_t;
+
+
+static ngx_http_gray_ctx_t *ngx_http_gray_request_ctx(ngx_http_request_t *r);
+static void ngx_http_gray_request_cleanup(void *data);
+static ngx_http_gray_decision_t *ngx_http_gray_request_remember(
+    ngx_http_request_t *r, ngx_http_gray_release_t *release,
+    ngx_http_gray_outcome_t *outcome, ngx_http_gray_minted_t *minted);
+static void ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision,
+    u_char *p, ngx_http_gray_release_t *release,
+    ngx_http_gray_outcome_t *outcome);
+static ngx_http_gray_decision_t *ngx_http_gray_request_inner(
+    ngx_http_request_t *r, ngx_http_gray_release_t *release);
+static void ngx_http_gray_request_forget(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release);
+static ngx_http_gray_decision_t *ngx_http_gray_request_degrade(
+    ngx_http_request_t *r, ngx_http_gray_release_t *release);
+static void ngx_http_gray_request_warn(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release, ngx_http_gray_variant_t *variant);
+static ngx_int_t ngx_http_gray_request_get(void *ctx,
+    ngx_http_gray_attribute_t *attribute, ngx_str_t *value);
+static ngx_int_t ngx_http_gray_request_mint(void *data,
+    ngx_http_gray_cookie_t *cookie, ngx_str_t *key);
+static uint32_t ngx_http_gray_request_random(void *ctx);
+static ngx_int_t ngx_http_gray_request_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_gray_request_log_handler(ngx_http_request_t *r);
+
+
+static ngx_http_gray_rules_ops_t  ngx_http_gray_request_ops = {
+    ngx_http_gray_request_get,
+    ngx_http_gray_request_mint,
+    ngx_http_gray_request_random
+};
+
+
+/* the context of a request that came to its log phase without a decision */
+
+static ngx_http_gray_ctx_t  ngx_http_gray_request_closed = {
+    .closed = 1
+};
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+ngx_http_gray_decision_t *
+ngx_http_gray_request_decide(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release)
+{
+    ngx_http_gray_ctx_t       *ctx;
+    ngx_http_gray_rules_t     *rules;
+    ngx_http_gray_outcome_t    outcome;
+    ngx_http_gray_decision_t  *decision;
+    ngx_http_gray_deciding_t   deciding;
+
+    r = r->main;
+    ctx = ngx_http_gray_request_ctx(r);
+
+    if (ctx) {
+        for (decision = ctx->decisions; decision; decision = decision->next) {
+            if (decision->release == release) {
+                return decision;
+            }
+        }
+
+        if (ctx->closed) {
+            return NULL;
+        }
+    }
+
+    if (release->deciding) {
+        return ngx_http_gray_request_inner(r, release);
+    }
+
+    rules = ngx_http_gray_release_rules(release, r->connection->log);
+
+    if (rules == NULL) {
+        return ngx_http_gray_request_degrade(r, release);
+    }
+
+    deciding.request = r;
+    deciding.minted = NULL;
+
+    release->deciding = 1;
+
+    ngx_http_gray_rules_decide(rules, &ngx_http_gray_request_ops, &deciding,
+                               &outcome);
+
+    release->deciding = 0;
+
+    if (release->nested) {
+        ngx_http_gray_request_forget(r, release);
+    }
+
+    if (outcome.variant->peer == NULL
+        && release->kind == NGX_HTTP_GRAY_ROUTED)
+    {
+        ngx_http_gray_request_warn(r, release, outcome.variant);
+
+        outcome.variant = ngx_http_gray_rules_baseline(rules);
+        outcome.reason = NGX_HTTP_GRAY_DEGRADED;
+    }
+
+    decision = ngx_http_gray_request_remember(r, release, &outcome,
+                                              deciding.minted);
+
+    if (decision) {
+        ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "gray: %V bucket:%i %V %V", &release->name,
+                       decision->bucket, &decision->variant,
+                       &ngx_http_gray_reasons[decision->reason]);
+    }
+
+    return decision;
+}
+
+
+static ngx_http_gray_ctx_t *
+ngx_http_gray_request_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t   *cln;
+    ngx_http_gray_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_gray_module);
+
+    if (ctx) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler == ngx_http_gray_request_cleanup) {
+            ctx = cln->data;
+            ngx_http_set_ctx(r, ctx, ngx_http_gray_module);
+            break;
+        }
+    }
+
+    return ctx;
+}
+
+
+/* only marks the context's cleanup */
+
+static void
+ngx_http_gray_request_cleanup(void *data)
+{
+    return;
+}
+
+
+/*
+ * Names are copied, as the rule set is freed when a new revision comes, and
+ * a request may last for days.
+ */
+
+static ngx_http_gray_decision_t *
+ngx_http_gray_request_remember(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release, ngx_http_gray_outcome_t *outcome,
+    ngx_http_gray_minted_t *minted)
+{
+    u_char                    *p;
+    size_t                     len;
+    ngx_pool_cleanup_t        *cln;
+    ngx_http_gray_ctx_t       *ctx;
+    ngx_http_gray_decision_t  *decision;
+
+    len = outcome->variant->name.len + outcome->variant->upstream.len
+          + (outcome->rule ? outcome->rule->len : 0);
+
+    ctx = ngx_http_gray_request_ctx(r);
+
+    if (ctx == NULL) {
+        cln = ngx_pool_cleanup_add(r->pool,
+                                   sizeof(ngx_http_gray_ctx_t) + len);
+        if (cln == NULL) {
+            return NULL;
+        }
+
+        cln->handler = ngx_http_gray_request_cleanup;
+
+        ctx = cln->data;
+        ctx->decisions = NULL;
+        ctx->minted = NULL;
+        ctx->closed = 0;
+
+        ngx_http_set_ctx(r, ctx, ngx_http_gray_module);
+
+        decision = &ctx->first;
+        p = (u_char *) ctx + sizeof(ngx_http_gray_ctx_t);
+
+    } else {
+        decision = ngx_palloc(r->pool, sizeof(ngx_http_gray_decision_t) + len);
+        if (decision == NULL) {
+            return NULL;
+        }
+
+        p = (u_char *) decision + sizeof(ngx_http_gray_decision_t);
+    }
+
+    ngx_http_gray_request_fill(decision, p, release, outcome);
+
+    decision->next = ctx->decisions;
+    ctx->decisions = decision;
+
+    if (minted) {
+        minted->next = ctx->minted;
+        ctx->minted = minted;
+    }
+
+    return decision;
+}
+
+
+static void
+ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
+    ngx_http_gray_release_t *release, ngx_http_gray_outcome_t *outcome)
+{
+    ngx_http_gray_variant_t  *variant;
+
+    variant = outcome->variant;
+
+    decision->release = release;
+    decision->peer = variant->peer;
+    decision->bucket = outcome->bucket;
+    decision->revision = release->word >> 1;
+    decision->reason = outcome->reason;
+    decision->used = 0;
+    decision->inner = 0;
+
+    decision->variant.len = variant->name.len;
+    decision->variant.data = p;
+    p = ngx_cpymem(p, variant->name.data, variant->name.len);
+
+    decision->upstream.len = variant->upstream.len;
+    decision->upstream.data = p;
+    p = ngx_cpymem(p, variant->upstream.data, variant->upstream.len);
+
+    decision->rule.len = 0;
+    decision->rule.data = p;
+
+    if (outcome->rule) {
+        decision->rule.len = outcome->rule->len;
+        ngx_memcpy(p, outcome->rule->data, outcome->rule->len);
+    }
+}
+
+
+/*
+ * A rule of the release reads, by a variable of another module, what the
+ * release is about to decide: that reader gets the baseline, and nobody else
+ * ever sees it.
+ */
+
+static ngx_http_gray_decision_t *
+ngx_http_gray_request_inner(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release)
+{
+    ngx_http_gray_outcome_t    outcome;
+    ngx_http_gray_decision_t  *decision;
+
+    ngx_http_gray_request_warn(r, release, NULL);
+
+    release->nested = 1;
+
+    outcome.variant = ngx_http_gray_rules_baseline(release->rules);
+    outcome.rule = NULL;
+    outcome.bucket = -1;
+    outcome.reason = NGX_HTTP_GRAY_DEGRADED;
+
+    decision = ngx_palloc(r->pool, sizeof(ngx_http_gray_decision_t)
+                                   + outcome.variant->name.len
+                                   + outcome.variant->upstream.len);
+    if (decision == NULL) {
+        return NULL;
+    }
+
+    ngx_http_gray_request_fill(decision, (u_char *) decision
+                                         + sizeof(ngx_http_gray_decision_t),
+                               release, &outcome);
+    decision->inner = 1;
+
+    return decision;
+}
+
+
+/* our variables hold the release as their data: drop what the inner one got */
+
+static void
+ngx_http_gray_request_forget(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release)
+{
+    ngx_uint_t                  i;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    release->nested = 0;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+        if (v[i].data == (uintptr_t) release) {
+            r->variables[i].valid = 0;
+            r->variables[i].not_found = 0;
+        }
+    }
+}
+
+
+static ngx_http_gray_decision_t *
+ngx_http_gray_request_degrade(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release)
+{
+    ngx_http_gray_outcome_t  outcome;
+    ngx_http_gray_variant_t  variant;
+
+    (void) ngx_atomic_fetch_add(&release->block->degraded, 1);
+
+    variant.name = release->baseline;
+    variant.peer = release->peer;
+    ngx_str_null(&variant.upstream);
+
+    if (release->peer) {
+        variant.upstream = release->peer->host;
+    }
+
+    outcome.variant = &variant;
+    outcome.rule = NULL;
+    outcome.bucket = -1;
+    outcome.reason = NGX_HTTP_GRAY_DEGRADED;
+
+    return ngx_http_gray_request_remember(r, release, &outcome, NULL);
+}
+
+
+static void
+ngx_http_gray_request_warn(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release, ngx_http_gray_variant_t *variant)
+{
+    (void) ngx_atomic_fetch_add(&release->block->degraded, 1);
+
+    if (release->warned) {
+        return;
+    }
+
+    release->warned = 1;
+
+    if (variant) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "gray: release \"%V\": the upstream \"%V\" of variant "
+                      "\"%V\" is gone, its share gets the baseline",
+                      &release->name, &variant->upstream, &variant->name);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "gray: release \"%V\": a rule depends on the release's "
+                      "own decision, it reads the baseline there",
+                      &release->name);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_gray_request_get(void *ctx, ngx_http_gray_attribute_t *attribute,
+    ngx_str_t *value)
+{
+    ngx_http_gray_deciding_t *deciding = ctx;
+
+    return ngx_http_gray_release_variable(deciding->request, attribute,
+                                          value);
+}
+
+
+/*
+ * Two releases with the same cookie share the id.  Once the header is out no
+ * cookie can be sent, and who would be drawn afresh next time is not drawn.
+ */
+
+static ngx_int_t
+ngx_http_gray_request_mint(void *data, ngx_http_gray_cookie_t *cookie,
+    ngx_str_t *key)
+{
+    ngx_http_gray_deciding_t *deciding = data;
+
+    ngx_http_request_t      *r;
+    ngx_http_gray_ctx_t     *ctx;
+    ngx_http_gray_minted_t  *minted;
+
+    r = deciding->request;
+    ctx = ngx_http_gray_request_ctx(r);
+
+    for (minted = ctx ? ctx->minted : NULL; minted; minted = minted->next) {
+
+        if (minted->name.len == cookie->name.len
+            && ngx_strncmp(minted->name.data, cookie->name.data,
+                           cookie->name.len) == 0)
+        {
+            *key = minted->id;
+            return NGX_OK;
+        }
+    }
+
+    if (r->header_sent) {
+        return NGX_DECLINED;
+    }
+
+    minted = ngx_http_gray_cookie_mint(r, cookie);
+    if (minted == NULL) {
+        return NGX_DECLINED;
+    }
+
+    deciding->minted = minted;
+    *key = minted->id;
+
+    return NGX_OK;
+}
+
+
+static uint32_t
+ngx_http_gray_request_random(void *ctx)
+{
+    (void) ctx;
+
+    /* 31 bits */
+
+    return (uint32_t) (((uint64_t) (ngx_random() & 0x7fffffff)
+                        * NGX_HTTP_GRAY_BUCKETS) >> 31);
+}
+
+
+static ngx_int_t
+ngx_http_gray_request_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_gray_ctx_t     *ctx;
+    ngx_http_gray_minted_t  *minted;
+
+    if (r == r->main) {
+        ctx = ngx_http_gray_request_ctx(r);
+
+        for (minted = ctx ? ctx->minted : NULL;
+             minted;
+             minted = minted->next)
+        {
+            if (ngx_http_gray_cookie_send(r, minted) != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_gray_request_log_handler(ngx_http_request_t *r)
+{
+    ngx_http_gray_ctx_t  *ctx;
+
+    if (r != r->main) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_gray_request_ctx(r);
+
+    if (ctx) {
+        ctx->closed = 1;
+
+    } else {
+        ngx_http_set_ctx(r, &ngx_http_gray_request_closed,
+                         ngx_http_gray_module);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_gray_request_init(ngx_conf_t *cf)
+{
+    ngx_array_t                *handlers;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    handlers = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
+
+    if (ngx_array_push(handlers) == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* before the access log, whose variables must find decisions closed */
+
+    h = handlers->elts;
+    ngx_memmove(&h[1], &h[0],
+                (handlers->nelts - 1) * sizeof(ngx_http_handler_pt));
+    h[0] = ngx_http_gray_request_log_handler;
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_gray_request_header_filter;
+
+    return NGX_OK;
+}
