@@ -12,50 +12,9 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_gray_release.h"
-
-
-/* the context of directives inside of gray_release */
-
-#define NGX_HTTP_GRAY_CONF  0x00200000
-
-
-/* which directive a part of the document came from */
-
-typedef struct {
-    ngx_str_t                   pointer;
-    ngx_str_t                   directive;
-    u_char                     *file;
-    ngx_uint_t                  line;
-} ngx_http_gray_place_t;
-
-
-/* a gray_release block while nginx.conf is read */
-
-typedef struct {
-    ngx_http_gray_release_t    *release;
-    ngx_http_gray_json_t       *input;
-
-    ngx_str_t                   baseline;
-    ngx_str_t                   salt;
-    ngx_str_t                   document;
-
-    ngx_array_t                 places;      /* ngx_http_gray_place_t */
-} ngx_http_gray_conf_t;
-
 
 char *ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_gray_conf_release(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_gray_conf_zone_name(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_gray_conf_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_gray_conf_cookie(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_gray_conf_text(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_gray_conf_variant(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_gray_conf_match(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_gray_conf_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 

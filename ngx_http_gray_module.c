@@ -10,6 +10,7 @@
 
 #include "ngx_http_gray_admin.h"
 #include "ngx_http_gray_conf.h"
+#include "ngx_http_gray_declare.h"
 #include "ngx_http_gray_request.h"
 #include "ngx_http_gray_variables.h"
 
@@ -44,58 +45,58 @@ static ngx_command_t  ngx_http_gray_commands[] = {
 
     { ngx_string("zone"),
       NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
-      ngx_http_gray_conf_zone_name,
+      ngx_http_gray_declare_zone_name,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("hash"),
       NGX_HTTP_GRAY_CONF|NGX_CONF_1MORE,
-      ngx_http_gray_conf_hash,
+      ngx_http_gray_declare_hash,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("cookie"),
       NGX_HTTP_GRAY_CONF|NGX_CONF_1MORE,
-      ngx_http_gray_conf_cookie,
+      ngx_http_gray_declare_cookie,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("salt"),
       NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
-      ngx_http_gray_conf_text,
+      ngx_http_gray_declare_text,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_gray_conf_t, salt),
+      offsetof(ngx_http_gray_declare_t, salt),
       NULL },
 
     { ngx_string("baseline"),
       NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
-      ngx_http_gray_conf_text,
+      ngx_http_gray_declare_text,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_gray_conf_t, baseline),
+      offsetof(ngx_http_gray_declare_t, baseline),
       NULL },
 
     { ngx_string("variant"),
       NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE123,
-      ngx_http_gray_conf_variant,
+      ngx_http_gray_declare_variant,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("match"),
       NGX_HTTP_GRAY_CONF|NGX_CONF_2MORE,
-      ngx_http_gray_conf_match,
+      ngx_http_gray_declare_match,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("document"),
       NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
-      ngx_http_gray_conf_text,
+      ngx_http_gray_declare_text,
       NGX_HTTP_SRV_CONF_OFFSET,
-      offsetof(ngx_http_gray_conf_t, document),
+      offsetof(ngx_http_gray_declare_t, document),
       NULL },
 
     { ngx_string("include"),
