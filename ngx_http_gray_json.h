@@ -11,8 +11,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_gray_scan.h"
 
-#define NGX_HTTP_GRAY_JSON_DEPTH   16
+
+#define NGX_HTTP_GRAY_JSON_DEPTH   NGX_HTTP_GRAY_SCAN_DEPTH
 #define NGX_HTTP_GRAY_FAULTS       20
 
 
@@ -29,13 +31,7 @@ typedef enum {
 } ngx_http_gray_json_type_e;
 
 
-/* where a text stops being JSON: line and column count from 1, in bytes */
-
-typedef struct {
-    ngx_uint_t                  line;
-    ngx_uint_t                  column;
-    char                        detail[128];
-} ngx_http_gray_json_error_t;
+typedef ngx_http_gray_scan_error_t  ngx_http_gray_json_error_t;
 
 
 /*
@@ -162,6 +158,7 @@ ngx_int_t ngx_http_gray_json_print(const ngx_http_gray_json_t *node,
  * Adds a fault at "path"; the format is that of printf(3).  What does not fit
  * is cut, never inside of a UTF-8 sequence.  Pointer and detail may hold
  * control characters, where a key or an argument does: escape them in logs.
+ * Does nothing where "faults" is NULL.
  */
 void ngx_http_gray_json_fault(ngx_http_gray_faults_t *faults,
     const ngx_http_gray_path_t *path, const char *fmt, ...)

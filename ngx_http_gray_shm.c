@@ -283,7 +283,11 @@ ngx_http_gray_shm_lock(ngx_http_gray_zone_t *zone)
     lock = &zone->shared->lock;
     owner = __atomic_load_n(lock, __ATOMIC_RELAXED);
 
-    if (owner && (kill((pid_t) owner, 0) == 0 || ngx_errno != NGX_ESRCH)) {
+    /* it is never held when a process looks here, so our id is a dead one's */
+
+    if (owner && owner != (ngx_atomic_uint_t) ngx_pid
+        && (kill((pid_t) owner, 0) == 0 || ngx_errno != NGX_ESRCH))
+    {
         return NGX_AGAIN;
     }
 
