@@ -371,7 +371,7 @@ test_accepted(void **state)
 #define VALUE      "expected a value"
 #define KEY        "expected a key in double quotes"
 #define RANGE      "number is not within -9007199254740992 to 9007199254740992"
-#define DIGITS  "number has more digits than can be kept"
+#define DIGITS     "number has more digits than can be kept"
 #define SMALL      "number is too close to 0, must be 0 or at least 1e-300"
 #define LONG       "number is longer than 63 characters"
 #define CONTROL    "control character in a string, must be written as "

@@ -1,0 +1,98 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# Releases of FastCGI, SCGI and uwsgi backends.
+
+use strict;
+use warnings;
+
+use FindBin;
+use Test::More;
+
+use lib "$FindBin::Bin/lib";
+use Test::Gray;
+use Test::Gray::Backend;
+use Test::Gray::Release;
+
+my %backend = (fastcgi => \&fastcgi, scgi => \&scgi, uwsgi => \&uwsgi);
+
+my $t = Test::Gray->new;
+
+my ($http, $locations) = ('', '');
+
+for my $protocol (sort keys %backend) {
+    $http .= <<"END";
+    upstream ${protocol}_v1 { server 127.0.0.1:%%PORT_${protocol}_v1%%; }
+    upstream ${protocol}_v2 {
+        server 127.0.0.1:%%PORT_${protocol}_v2%%;
+        keepalive 4;
+    }
+
+    gray_release $protocol {
+        zone gray;
+        hash \$arg_uid;
+        variant stable ${protocol}_v1;
+        variant canary ${protocol}_v2 weight=0%;
+        match canary \$http_x_canary = always;
+    }
+END
+
+    $locations .= <<"END";
+        location /$protocol {
+            ${protocol}_pass $protocol;
+            ${protocol}_param REQUEST_METHOD \$request_method;
+            ${protocol}_param REQUEST_URI    \$request_uri;
+            ${protocol}_param CONTENT_LENGTH \$content_length;
+            ${protocol}_param GRAY_VARIANT   \$gray_$protocol;
+        }
+END
+
+    for my $name (qw(v1 v2)) {
+        $t->daemon("${protocol}_$name", $backend{$protocol}->(sub {
+            my ($params, $body) = @_;
+
+            return "$name $params->{REQUEST_METHOD} $params->{REQUEST_URI} "
+                   . "$params->{GRAY_VARIANT} " . length $body;
+        }));
+    }
+}
+
+$t->config(<<"END")->start;
+http {
+    gray_zone gray 1m;
+    fastcgi_keep_conn on;
+
+$http
+    server {
+        listen 127.0.0.1:%%PORT%%;
+$locations
+        location /gray/ { gray_admin; }
+    }
+}
+END
+
+for my $protocol (sort keys %backend) {
+    follows_release($t, $protocol, sub {
+        my (@requests) = @_;
+
+        return map { $_->{body} =~ /^(v\d) / ? $1 : $_->{status} }
+            $t->many(scalar @requests, sub {
+                my $request = $requests[$_[0]];
+                return ("/$protocol?uid=$request->{uid}",
+                        $request->{canary} ? ('X-Canary' => 'always') : ());
+            });
+    });
+
+    is($t->get("/$protocol?uid=1")->{body},
+       "v1 GET /$protocol?uid=1 stable 0", "$protocol: parameters");
+
+    for my $size (10, 100_000) {
+        is($t->request('POST', "/$protocol", [ 'X-Canary' => 'always' ],
+                       'x' x $size)->{body},
+           "v2 POST /$protocol canary $size",
+           "$protocol: a body of $size bytes");
+    }
+}
+
+$t->done;

@@ -1,0 +1,119 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# grpc_pass to a release, with a real gRPC server and client.
+
+use strict;
+use warnings;
+
+use FindBin;
+use JSON::PP;
+use Test::More;
+
+use lib "$FindBin::Bin/lib";
+use Test::Gray;
+use Test::Gray::Process;
+use Test::Gray::Release;
+
+my $python = '/usr/bin/python3';
+
+plan(skip_all => 'no python3-grpcio')
+    if (capture($python, '-c', 'import grpc'))[0] != 0;
+plan(skip_all => 'nginx without HTTP/2')
+    unless Test::Gray->has('--with-http_v2_module');
+
+my $t = Test::Gray->new;
+my $json = JSON::PP->new->canonical;
+
+for my $name (qw(v1 v2)) {
+    $t->spawn($python, "$FindBin::Bin/lib/grpc_server.py", $t->port($name),
+              $name);
+}
+
+my $http2 = Test::Gray->version_at_least('1.25.1')
+    ? 'listen 127.0.0.1:%%PORT_grpc%%; http2 on;'
+    : 'listen 127.0.0.1:%%PORT_grpc%% http2;';
+
+$t->config(<<"END")->start;
+http {
+    gray_zone gray 1m;
+
+    upstream app_v1 { server 127.0.0.1:%%PORT_v1%%; }
+    upstream app_v2 { server 127.0.0.1:%%PORT_v2%%; keepalive 4; }
+
+    gray_release app {
+        zone gray;
+        hash \$http_x_uid;
+        variant stable app_v1;
+        variant canary app_v2 weight=0%;
+        match canary \$http_x_canary = always;
+    }
+
+    server {
+        $http2
+        location / { grpc_pass grpc://app; }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location /gray/ { gray_admin; }
+    }
+}
+END
+
+$t->wait_port($_) for qw(v1 v2);
+
+
+sub calls {
+    my (@calls) = @_;
+
+    my $file = $t->write_file('calls.json', $json->encode(\@calls));
+    my ($status, $out, $err) = capture('/bin/sh', '-c',
+        'exec "$0" "$1" "$2" < "$3"', $python,
+        "$FindBin::Bin/lib/grpc_client.py", $t->port('grpc'), $file);
+
+    diag($err) if $status != 0;
+
+    return $status == 0 ? @{ $json->decode($out) } : ();
+}
+
+
+sub metadata {
+    my ($request) = @_;
+
+    return { 'x-uid' => $request->{uid},
+             $request->{canary} ? ('x-canary' => 'always') : () };
+}
+
+
+for my $method (qw(Unary Stream)) {
+    follows_release($t, 'app', sub {
+        my (@requests) = @_;
+
+        my @messages = $method eq 'Stream' ? ('a', 'b', 'c') : ('a');
+        my @results = calls(map { { method   => $method,
+                                    messages => \@messages,
+                                    metadata => metadata($_) } } @requests);
+
+        return map {
+            my $name = $_->{served_by} || '';
+            my $right = join ' ', map { "$name:$_" } @messages;
+
+            $_->{code} eq 'OK' && "@{ $_->{messages} }" eq $right
+                ? $name : $json->encode($_);
+        } @results;
+    });
+}
+
+for my $case ([ 'v1', {} ], [ 'v2', { canary => 1 } ]) {
+    my ($name, $request) = @$case;
+
+    is_deeply([ calls({ method => 'Fail', messages => [ 'a' ],
+                        metadata => metadata({ uid => 'u', %$request }) }) ],
+              [ { code => 'FAILED_PRECONDITION', messages => [],
+                  details => "$name has failed", served_by => $name } ],
+              "a status of $name passes");
+}
+
+$t->done;

@@ -1,0 +1,433 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# bench.pl [--quick] [--profile=CASE]
+#
+# Prints what a request costs an nginx that proxies, in the ways of
+# Bench::Cases: first in instructions, which are the same whenever they are
+# counted, then in requests a second, beside each other in one run, then in
+# memory.  Ends with status 1 where instructions are not within the bounds.
+#
+# --quick         instructions only, of the cases that have bounds
+# --profile=CASE  instead, what CASE spends over "plain", by function
+#
+# Instructions are counted by callgrind in one process of nginx, in user
+# space, with upstreams in another process and keepalive on both sides.  The
+# difference between a long and a short run is taken, so that what comes with
+# start and end of the process does not count.
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use Getopt::Long ();
+
+use Bench::Cases;
+use Bench::Client;
+use Bench::Nginx;
+use Test::Gray::Process;
+
+
+# the bounds: over "plain", in instructions
+
+my $most = 900;
+
+my $binary = $ENV{TEST_NGINX_BINARY} || 'nginx';
+my $module = $ENV{TEST_NGINX_MODULE};
+my $callgrind = 'valgrind';
+
+my ($quick, $profile);
+
+Getopt::Long::GetOptions('quick' => \$quick, 'profile=s' => \$profile)
+    && !@ARGV
+    or die "usage: bench [--quick] [--profile=CASE]\n";
+
+$| = 1;
+$SIG{PIPE} = 'IGNORE';
+$SIG{$_} = sub { exit(130) } for qw(INT TERM HUP);
+
+my $dir = File::Temp::tempdir('gray-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $dir;
+
+my %ports = map { $_ => port() } qw(v1 v2);
+
+my $backend = Bench::Nginx->new($dir, { %ports, '' => $ports{v1} },
+                                backend_text())->start;
+
+exit(defined $profile ? profile($profile) : bench());
+
+
+# -- parts
+
+sub bench {
+    my @cases = grep { $_->{quick} || !$quick } cases();
+
+    $_->{skip} = missing($_) for @cases;
+
+    my @faults = instructions(@cases);
+
+    unless ($quick) {
+        speed(grep { !$_->{skip} } @cases);
+        memory();
+    }
+
+    print "\n", map { "$_\n" } @faults ? @faults : 'within the bounds';
+
+    return @faults ? 1 : 0;
+}
+
+
+sub instructions {
+    my (@cases) = @_;
+
+    my $n = $quick ? 1 : 2;
+    my (%cost, @rows);
+
+    print "\nInstructions a request\n\n";
+    row('', 'instructions', 'over plain');
+
+    for my $case (@cases) {
+
+        if ($case->{skip}) {
+            printf "  %-32s  not measured: %s\n", @{$case}{qw(label skip)};
+            next;
+        }
+
+        my $cost = cost(count($case, $n), count($case, 3 * $n), 2 * $n);
+        my $over = $cost{ $case->{name} } = $cost;
+
+        $over -= $cost{plain};
+        row($case->{label}, grouped($cost), $over ? grouped($over) : '');
+    }
+
+    my $over = $cost{gray} - $cost{plain};
+    my @faults;
+
+    push @faults, sprintf 'gray_release takes %s instructions over plain,'
+                          . ' at most %s are allowed',
+                          grouped($over), grouped($most)
+        if $over > $most;
+
+    push @faults, 'gray_release does not take less than split_clients'
+        if $cost{gray} >= $cost{split};
+
+    return @faults;
+}
+
+
+sub profile {
+    my ($name) = @_;
+
+    my ($case) = grep { $_->{name} eq $name } cases();
+    die "no case \"$name\"; there are: @{[ map { $_->{name} } cases() ]}\n"
+        unless $case;
+
+    my ($plain) = grep { $_->{name} eq 'plain' } cases();
+    my ($n, %over);
+
+    $n = 2;
+
+    for ([ $plain, -1 ], [ $case, 1 ]) {
+        my ($case, $sign) = @$_;
+
+        my %short = by_function(count($case, $n));
+        my %long = by_function(count($case, 3 * $n));
+
+        $over{$_} += $sign * ($long{$_} - ($short{$_} || 0)) for keys %long;
+    }
+
+    $_ = $_ / (2 * $n * circle()) for values %over;
+
+    my $rest = 0;
+
+    for (sort { abs $over{$b} <=> abs $over{$a} || $a cmp $b } keys %over) {
+        if (abs $over{$_} < 1) {
+            $rest += $over{$_};
+            next;
+        }
+
+        printf "%8.1f  %s\n", $over{$_}, $_;
+    }
+
+    printf "%8.1f  others\n", $rest;
+
+    return 0;
+}
+
+
+# -- instructions
+
+# the file of a run with so many thousand requests
+
+sub count {
+    my ($case, $thousands) = @_;
+
+    my $nginx = nginx($case);
+    my $file = "$nginx->{dir}/callgrind";
+
+    my $before = connections();
+
+    $nginx->start('valgrind', '--tool=callgrind',
+                  "--callgrind-out-file=$file");
+
+    my $client = Bench::Client->new($nginx->connect);
+    my %count = $client->run($thousands * circle());
+
+    $nginx->stop;
+
+    check($case, $thousands * circle(), %count);
+
+    my $made = connections() - $before;
+    die "$case->{name}: no keepalive, $made connections to the upstreams\n"
+        if $made > 20;
+
+    return $file;
+}
+
+
+sub check {
+    my ($case, $n, %count) = @_;
+
+    my $share = ($count{"v2\n"} || 0) / $n;
+    my ($least, $most) = $case->{split} ? (0.15, 0.25) : (0, 0);
+
+    die "$case->{name}: app_v2 has $share of the users\n"
+        if $share < $least || $share > $most;
+}
+
+
+# accepted by the upstreams
+
+sub connections {
+    my $client = Bench::Client->new($backend->connect);
+
+    $client->ask(request('/connections')) =~ /^ (\d+) \d+ \d+/m
+        or die "no status of the upstreams\n";
+
+    return $1;
+}
+
+
+sub cost {
+    my ($short, $long, $thousands) = @_;
+
+    return int((total($long) - total($short)) / ($thousands * circle())
+               + 0.5);
+}
+
+
+sub total {
+    my ($file) = @_;
+
+    slurp($file) =~ /^(?:summary|totals): (\d+)/m
+        or die "no total in $file\n";
+
+    return $1;
+}
+
+
+sub by_function {
+    my ($file) = @_;
+
+    my ($status, $out, $err) = capture('callgrind_annotate', '--auto=no',
+                                       '--threshold=100', $file);
+    die "callgrind_annotate: $err\n" if $status;
+
+    my %cost;
+
+    while ($out =~ /^ *([\d,]+) (?:\([ .\d]+%\) )? *(\S*:.*)$/mg) {
+        my ($cost, $name) = ($1, $2);
+
+        # the file is of no interest, a number in place of a name neither
+
+        $name =~ s{^.*?:((?:0x[0-9a-f]+)?.*?)( \[.*/(.*)\])?$}
+                  {defined $3 ? "$1 [$3]" : $1}e;
+        $name =~ s/^0x[0-9a-f]+/no name/;
+        $name =~ s/'2\b//;
+
+        $cost =~ tr/,//d;
+        $cost{$name} += $cost;
+    }
+
+    return %cost;
+}
+
+
+# -- requests a second
+
+sub speed {
+    my (@cases) = @_;
+
+    my $script = "$dir/wrk.lua";
+    my $users = join ",\n", map { "    \"$_\"" } users();
+    my $request = request('/', 'USER');
+
+    $request =~ s/\r\n/\\r\\n/g;
+
+    open my $fh, '>', $script or die "$script: $!\n";
+    print {$fh} <<"END";
+local users = {
+$users
+}
+
+local request_text = "$request"
+local i = 0
+
+function request()
+    i = i % #users + 1
+    return (string.gsub(request_text, "USER", users[i]))
+end
+END
+    close $fh or die "$script: $!\n";
+
+    my %nginx = map { $_->{name} => nginx($_)->start } @cases;
+    my (%rate, %cpu);
+
+    for my $round (1 .. 7) {
+        my %now;
+
+        for my $case (@cases) {
+            my $name = $case->{name};
+            my $cpu = $nginx{$name}->cpu;
+
+            my ($requests, $rate) = wrk($script, $nginx{$name}->port_of);
+
+            $now{$name} = [ $rate, ($nginx{$name}->cpu - $cpu) / $requests ];
+        }
+
+        for my $name (keys %now) {
+            push @{ $rate{$name} }, $now{$name}[0] / $now{plain}[0];
+            push @{ $cpu{$name} }, $now{$name}[1] / $now{plain}[1];
+        }
+
+        # nobody is always the one after the same other
+
+        push @cases, shift @cases;
+    }
+
+    $_->stop for values %nginx;
+
+    print "\nRequests a second and CPU time a request, in parts of plain\n\n";
+    row('', 'requests', 'CPU time');
+
+    for my $case (grep { $rate{ $_->{name} } } cases()) {
+        row($case->{label}, map { sprintf '%.2f', median(@$_) }
+                                $rate{ $case->{name} }, $cpu{ $case->{name} });
+    }
+}
+
+
+sub wrk {
+    my ($script, $port) = @_;
+
+    my ($status, $out, $err) = capture('wrk', '-t1', '-c16', '-d2s',
+                                       '-s', $script,
+                                       "http://127.0.0.1:$port/");
+
+    die "wrk: $out$err\n"
+        if $status || $out =~ /Non-2xx|Socket errors/
+           || $out !~ m{^\s*(\d+) requests in .*^Requests/sec:\s+([\d.]+)}ms;
+
+    return ($1, $2);
+}
+
+
+# -- memory
+
+sub memory {
+    print "\nMemory of a worker, in KB\n\n";
+    row('releases', 'resident', 'its own');
+
+    my $base;
+
+    for my $n (1, 100) {
+        my @names = map { "r$_" } 1 .. $n;
+
+        my $nginx = nginx({
+            gray   => 1,
+            pass   => 'http://$arg_release',
+            http   => "    gray_zone gray 16m;\n\n"
+                      . join("\n", map { release_text($_) } @names),
+            master => 1
+        })->start;
+
+        my $client = Bench::Client->new($nginx->connect);
+
+        # every release is compiled, and used
+
+        $client->run(1, "/?release=$_") for @names;
+        $client->run(circle(), '/?release=r1');
+
+        row($n, map { grouped($nginx->memory($_) / 1024) } qw(VmRSS RssAnon));
+
+        $nginx->stop;
+    }
+}
+
+
+# -- helpers
+
+sub nginx {
+    my ($case) = @_;
+
+    return Bench::Nginx->new($dir, \%ports, case_text($case),
+                             modules => [ modules($case) ],
+                             file    => $case->{file},
+                             master  => $case->{master});
+}
+
+
+sub modules {
+    my ($case) = @_;
+
+    return ($case->{gray} && defined $module && length $module ? $module : (),
+            map { modules_path() . "/$_.so" } @{ $case->{modules} || [] });
+}
+
+
+sub modules_path {
+    my ($status, $out, $err) = capture($binary, '-V');
+
+    return "$out$err" =~ /--modules-path=(\S+)/ ? $1 : '/nonexistent';
+}
+
+
+# why a case that needs modules of others cannot be measured, or nothing
+
+sub missing {
+    my ($case) = @_;
+
+    return unless $case->{modules};
+
+    for (modules($case)) {
+        return 'there is no ' . s,.*/,,r unless -e;
+    }
+
+    my $why = nginx($case)->refused;
+
+    return unless defined $why;
+
+    return $why =~ s/ in \S+:\d+$//r;
+}
+
+
+sub median {
+    my @sorted = sort { $a <=> $b } @_;
+
+    return $sorted[@sorted / 2];
+}
+
+
+sub grouped {
+    my $text = sprintf '%.0f', $_[0];
+
+    1 while $text =~ s/^(-?\d+)(\d{3})/$1,$2/;
+
+    return $text;
+}
+
+
+sub row {
+    printf "  %-32s%14s%14s\n", @_;
+}
