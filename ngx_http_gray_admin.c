@@ -1,0 +1,785 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gray_access.h"
+#include "ngx_http_gray_admin.h"
+#include "ngx_http_gray_change.h"
+#include "ngx_http_gray_explain.h"
+#include "ngx_http_gray_release.h"
+#include "ngx_http_gray_reply.h"
+#include "ngx_http_gray_view.h"
+
+
+#define NGX_HTTP_GRAY_READS    (NGX_HTTP_GET|NGX_HTTP_HEAD)
+
+#define NGX_HTTP_GRAY_WRITES   1        /* changes a release */
+#define NGX_HTTP_GRAY_BODY     2        /* must have a body */
+
+#define NGX_HTTP_GRAY_SURPLUS  65536    /* bytes of a body over a document */
+
+
+typedef struct ngx_http_gray_route_s  ngx_http_gray_route_t;
+
+
+/* a request to the API, as far as it is known by its line and headers */
+
+typedef struct {
+    ngx_http_gray_route_t      *route;
+    ngx_http_gray_release_t    *release;    /* NULL: none in the path */
+    ngx_http_gray_change_e      kind;
+    ngx_uint_t                  dry_run;    /* unsigned  dry_run:1; */
+    ngx_str_t                   body;
+} ngx_http_gray_call_t;
+
+
+typedef ngx_int_t (*ngx_http_gray_route_pt)(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+
+/* in a path, "*" is the name of a release */
+
+struct ngx_http_gray_route_s {
+    ngx_uint_t                  methods;
+    ngx_uint_t                  flags;
+    ngx_str_t                   path;
+    ngx_http_gray_route_pt      handler;
+};
+
+
+typedef struct {
+    ngx_uint_t                  method;
+    ngx_str_t                   name;
+} ngx_http_gray_method_t;
+
+
+/* what a body may be, and how it changes a document */
+
+typedef struct {
+    ngx_uint_t                  methods;
+    ngx_str_t                   type;
+    ngx_http_gray_change_e      kind;
+} ngx_http_gray_media_t;
+
+
+static ngx_int_t ngx_http_gray_admin_begin(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_admin_route(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_admin_path(ngx_http_request_t *r,
+    ngx_str_t *path);
+static ngx_uint_t ngx_http_gray_admin_match(ngx_str_t *pattern,
+    ngx_str_t *path, ngx_str_t *name);
+static ngx_int_t ngx_http_gray_admin_unknown(ngx_http_request_t *r,
+    ngx_str_t *name);
+static ngx_int_t ngx_http_gray_admin_allow(ngx_http_request_t *r,
+    ngx_uint_t methods);
+static ngx_int_t ngx_http_gray_admin_arguments(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_admin_media(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+static size_t ngx_http_gray_admin_limit(ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_large(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static void ngx_http_gray_admin_resume(ngx_http_request_t *r);
+static ngx_int_t ngx_http_gray_admin_body(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+static off_t ngx_http_gray_admin_received(ngx_http_request_t *r);
+static u_char *ngx_http_gray_admin_copy(ngx_buf_t *b, u_char *p);
+static ngx_int_t ngx_http_gray_admin_index(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_releases(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_release(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_change(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_explain(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_status(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+
+
+static ngx_http_gray_route_t  ngx_http_gray_routes[] = {
+
+    { NGX_HTTP_GRAY_READS, 0,
+      ngx_string(""), ngx_http_gray_admin_index },
+
+    { NGX_HTTP_GRAY_READS, 0,
+      ngx_string("releases"), ngx_http_gray_admin_releases },
+
+    { NGX_HTTP_GRAY_READS, 0,
+      ngx_string("releases/*"), ngx_http_gray_admin_release },
+
+    { NGX_HTTP_PUT|NGX_HTTP_PATCH, NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_BODY,
+      ngx_string("releases/*"), ngx_http_gray_admin_change },
+
+    { NGX_HTTP_DELETE, NGX_HTTP_GRAY_WRITES,
+      ngx_string("releases/*"), ngx_http_gray_admin_change },
+
+    { NGX_HTTP_POST, NGX_HTTP_GRAY_BODY,
+      ngx_string("releases/*/explain"), ngx_http_gray_admin_explain },
+
+    { NGX_HTTP_GRAY_READS, 0,
+      ngx_string("status"), ngx_http_gray_admin_status },
+
+    { 0, 0, ngx_null_string, NULL }
+};
+
+
+static ngx_http_gray_method_t  ngx_http_gray_methods[] = {
+    { NGX_HTTP_GET, ngx_string("GET") },
+    { NGX_HTTP_HEAD, ngx_string("HEAD") },
+    { NGX_HTTP_POST, ngx_string("POST") },
+    { NGX_HTTP_PUT, ngx_string("PUT") },
+    { NGX_HTTP_PATCH, ngx_string("PATCH") },
+    { NGX_HTTP_DELETE, ngx_string("DELETE") },
+    { 0, ngx_null_string }
+};
+
+
+static ngx_http_gray_media_t  ngx_http_gray_media[] = {
+
+    { NGX_HTTP_POST, ngx_string("application/json"), 0 },
+
+    { NGX_HTTP_PUT, ngx_string("application/json"),
+      NGX_HTTP_GRAY_CHANGE_REPLACE },
+
+    { NGX_HTTP_PATCH, ngx_string("application/json"),
+      NGX_HTTP_GRAY_CHANGE_MERGE },
+
+    { NGX_HTTP_PATCH, ngx_string("application/merge-patch+json"),
+      NGX_HTTP_GRAY_CHANGE_MERGE },
+
+    { NGX_HTTP_PATCH, ngx_string("application/json-patch+json"),
+      NGX_HTTP_GRAY_CHANGE_PATCH },
+
+    { 0, ngx_null_string, 0 }
+};
+
+
+ngx_int_t
+ngx_http_gray_admin_handler(ngx_http_request_t *r)
+{
+    ngx_int_t              rc, answer;
+    ngx_http_gray_call_t   call;
+
+    if (ngx_http_gray_admin_begin(r, &call, &answer) != NGX_OK) {
+        return answer;
+    }
+
+    if (!(call.route->flags & (NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_BODY))) {
+        return call.route->handler(r, &call);
+    }
+
+    if (r->headers_in.content_length_n
+        > (off_t) ngx_http_gray_admin_limit(&call))
+    {
+        return ngx_http_gray_admin_large(r, &call);
+    }
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_gray_admin_resume);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+/*
+ * All that is judged before the body is read; nothing is kept, as it costs
+ * little to do it again.  NGX_OK, or NGX_DONE with an answer.
+ */
+
+static ngx_int_t
+ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
+    ngx_int_t *answer)
+{
+    const char                *why;
+    ngx_http_gray_loc_conf_t  *glcf;
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_gray_module);
+
+    ngx_memzero(call, sizeof(ngx_http_gray_call_t));
+
+    why = ngx_http_gray_access_denied(r, glcf->names, glcf->remote);
+
+    if (why) {
+        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_FORBIDDEN, "%s",
+                                              why);
+        return NGX_DONE;
+    }
+
+    if (ngx_http_gray_admin_route(r, call, answer) != NGX_OK) {
+        return NGX_DONE;
+    }
+
+    if (glcf->readonly && (call->route->flags & NGX_HTTP_GRAY_WRITES)) {
+        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_FORBIDDEN,
+                                "nothing can be changed here: the location "
+                                "has \"gray_admin readonly\"");
+        return NGX_DONE;
+    }
+
+    if (ngx_http_gray_admin_arguments(r, call, answer) != NGX_OK) {
+        return NGX_DONE;
+    }
+
+    if (call->route->flags & NGX_HTTP_GRAY_BODY) {
+        return ngx_http_gray_admin_media(r, call, answer);
+    }
+
+    call->kind = NGX_HTTP_GRAY_CHANGE_RESET;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_route(ngx_http_request_t *r, ngx_http_gray_call_t *call,
+    ngx_int_t *answer)
+{
+    ngx_str_t                   path, name;
+    ngx_uint_t                  methods;
+    ngx_http_gray_route_t      *route;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    methods = 0;
+    ngx_str_null(&name);
+
+    if (ngx_http_gray_admin_path(r, &path) == NGX_OK) {
+
+        for (route = ngx_http_gray_routes; route->methods; route++) {
+
+            if (!ngx_http_gray_admin_match(&route->path, &path, &name)) {
+                continue;
+            }
+
+            methods |= route->methods;
+
+            if (route->methods & r->method) {
+                call->route = route;
+            }
+        }
+    }
+
+    if (methods == 0) {
+        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,
+                                "there are releases, releases/NAME, "
+                                "releases/NAME/explain and status");
+        return NGX_DONE;
+    }
+
+    if (call->route == NULL) {
+        *answer = ngx_http_gray_admin_allow(r, methods);
+        return NGX_DONE;
+    }
+
+    if (name.len) {
+        gmcf = ngx_http_get_module_main_conf(r, ngx_http_gray_module);
+        call->release = ngx_http_gray_release_find(gmcf, &name);
+
+        if (call->release == NULL) {
+            *answer = ngx_http_gray_admin_unknown(r, &name);
+            return NGX_DONE;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* what follows the location's prefix, without a slash between them */
+
+static ngx_int_t
+ngx_http_gray_admin_path(ngx_http_request_t *r, ngx_str_t *path)
+{
+    ngx_str_t                 *prefix;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    prefix = &clcf->name;
+
+    if (r->uri.len < prefix->len
+        || ngx_filename_cmp(r->uri.data, prefix->data, prefix->len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    path->data = r->uri.data + prefix->len;
+    path->len = r->uri.len - prefix->len;
+
+    if (path->len == 0
+        || (prefix->len && prefix->data[prefix->len - 1] == '/'))
+    {
+        return NGX_OK;
+    }
+
+    if (path->data[0] != '/') {
+        return NGX_DECLINED;
+    }
+
+    path->data++;
+    path->len--;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_admin_match(ngx_str_t *pattern, ngx_str_t *path,
+    ngx_str_t *name)
+{
+    u_char  *p, *star, *last, *end;
+
+    star = ngx_strlchr(pattern->data, pattern->data + pattern->len, '*');
+
+    if (star == NULL) {
+        return path->len == pattern->len
+               && ngx_strncmp(path->data, pattern->data, path->len) == 0;
+    }
+
+    p = path->data + (star - pattern->data);
+    last = path->data + path->len;
+
+    if (p >= last
+        || ngx_strncmp(path->data, pattern->data, star - pattern->data) != 0)
+    {
+        return 0;
+    }
+
+    end = ngx_strlchr(p, last, '/');
+
+    if (end == NULL) {
+        end = last;
+    }
+
+    star++;
+
+    if (end == p
+        || last - end != pattern->data + pattern->len - star
+        || ngx_strncmp(end, star, last - end) != 0)
+    {
+        return 0;
+    }
+
+    name->data = p;
+    name->len = end - p;
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_unknown(ngx_http_request_t *r, ngx_str_t *name)
+{
+    u_char                     *p, *last, names[512];
+    ngx_uint_t                  i;
+    ngx_http_gray_release_t   **release;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    gmcf = ngx_http_get_module_main_conf(r, ngx_http_gray_module);
+    release = gmcf->releases.elts;
+
+    p = names;
+    last = names + sizeof(names) - 1;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        p = ngx_slprintf(p, last, "%s%V", i ? ", " : "", &release[i]->name);
+    }
+
+    *p = '\0';
+
+    return ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,
+                                "no release \"%*s\"; there are %s",
+                                ngx_min(name->len, NGX_HTTP_GRAY_NAME),
+                                name->data,
+                                p == names ? (u_char *) "none" : names);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_allow(ngx_http_request_t *r, ngx_uint_t methods)
+{
+    u_char                  *p, *last, allow[64];
+    ngx_http_gray_method_t  *method;
+
+    p = allow;
+    last = allow + sizeof(allow) - 1;
+
+    for (method = ngx_http_gray_methods; method->method; method++) {
+        if (methods & method->method) {
+            p = ngx_slprintf(p, last, "%s%V", p == allow ? "" : ", ",
+                             &method->name);
+        }
+    }
+
+    *p = '\0';
+
+    if (ngx_http_gray_reply_header(r, "Allow", "%s", allow) != NGX_OK) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    return ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_ALLOWED,
+                                       "the methods are %s", allow);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_arguments(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer)
+{
+    u_char     *p, *last, *end, *sign;
+    ngx_str_t   name, value;
+
+    p = r->args.data;
+    last = p + r->args.len;
+
+    for ( /* void */ ; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, '&');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        if (end == p) {
+            continue;
+        }
+
+        sign = ngx_strlchr(p, end, '=');
+
+        if (sign == NULL) {
+            sign = end;
+        }
+
+        name.data = p;
+        name.len = sign - p;
+        value.data = ngx_min(sign + 1, end);
+        value.len = end - value.data;
+
+        if (!(call->route->flags & NGX_HTTP_GRAY_WRITES)
+            || name.len != sizeof("dry_run") - 1
+            || ngx_strncmp(name.data, "dry_run", name.len) != 0)
+        {
+            *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
+                                "unknown argument \"%*s\"; there is %s",
+                                ngx_min(name.len, 80), name.data,
+                                (call->route->flags & NGX_HTTP_GRAY_WRITES)
+                                ? "dry_run" : "none");
+            return NGX_DONE;
+        }
+
+        if (value.len != 1 || (value.data[0] != '0' && value.data[0] != '1'))
+        {
+            *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
+                                "invalid value \"%*s\" of the argument "
+                                "dry_run, must be 0 or 1",
+                                ngx_min(value.len, 80), value.data);
+            return NGX_DONE;
+        }
+
+        call->dry_run = (value.data[0] == '1');
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_media(ngx_http_request_t *r, ngx_http_gray_call_t *call,
+    ngx_int_t *answer)
+{
+    u_char                 *p, *last, types[128];
+    ngx_str_t               type;
+    ngx_http_gray_media_t  *media;
+
+    ngx_str_null(&type);
+
+    if (r->headers_in.content_type) {
+        type = r->headers_in.content_type->value;
+    }
+
+    /* parameters, as a charset, do not matter: JSON is UTF-8 */
+
+    p = ngx_strlchr(type.data, type.data + type.len, ';');
+
+    if (p) {
+        type.len = p - type.data;
+    }
+
+    while (type.len && (type.data[type.len - 1] == ' '
+                        || type.data[type.len - 1] == '\t'))
+    {
+        type.len--;
+    }
+
+    p = types;
+    last = types + sizeof(types) - 1;
+
+    for (media = ngx_http_gray_media; media->methods; media++) {
+
+        if (!(media->methods & r->method)) {
+            continue;
+        }
+
+        if (media->type.len == type.len
+            && ngx_strncasecmp(media->type.data, type.data, type.len) == 0)
+        {
+            call->kind = media->kind;
+            return NGX_OK;
+        }
+
+        p = ngx_slprintf(p, last, "%s%V", p == types ? "" : ", ",
+                         &media->type);
+    }
+
+    *p = '\0';
+
+    if (r->method == NGX_HTTP_PATCH
+        && ngx_http_gray_reply_header(r, "Accept-Patch", "%s", types)
+           != NGX_OK)
+    {
+        *answer = NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_DONE;
+    }
+
+    *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                "the Content-Type must be %s; use curl --json",
+                                types);
+    return NGX_DONE;
+}
+
+
+/* a document with white space, or a patch of one */
+
+static size_t
+ngx_http_gray_admin_limit(ngx_http_gray_call_t *call)
+{
+    return 2 * call->release->zone->document + NGX_HTTP_GRAY_SURPLUS;
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_large(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_reply_problem(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                "the body must be at most %uz bytes long, as "
+                                "documents are of at most %uz: document=SIZE "
+                                "of gray_zone",
+                                ngx_http_gray_admin_limit(call),
+                                call->release->zone->document);
+}
+
+
+static void
+ngx_http_gray_admin_resume(ngx_http_request_t *r)
+{
+    ngx_int_t             rc, answer;
+    ngx_http_gray_call_t  call;
+
+    if (ngx_http_gray_admin_begin(r, &call, &answer) != NGX_OK
+        || ngx_http_gray_admin_body(r, &call, &answer) != NGX_OK)
+    {
+        ngx_http_finalize_request(r, answer);
+        return;
+    }
+
+    rc = call.route->handler(r, &call);
+
+    /* else it goes on by a timer */
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_body(ngx_http_request_t *r, ngx_http_gray_call_t *call,
+    ngx_int_t *answer)
+{
+    off_t         len;
+    u_char       *p;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    len = ngx_http_gray_admin_received(r);
+
+    if (len > (off_t) ngx_http_gray_admin_limit(call)) {
+        *answer = ngx_http_gray_admin_large(r, call);
+        return NGX_DONE;
+    }
+
+    if (len && !(call->route->flags & NGX_HTTP_GRAY_BODY)) {
+        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
+                                "%V takes no body", &r->method_name);
+        return NGX_DONE;
+    }
+
+    ngx_str_null(&call->body);
+
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+    b = cl->buf;
+
+    if (cl->next == NULL && ngx_buf_in_memory(b)) {
+        call->body.data = b->pos;
+        call->body.len = b->last - b->pos;
+        return NGX_OK;
+    }
+
+    call->body.len = len;
+    call->body.data = ngx_pnalloc(r->pool, call->body.len);
+
+    for (p = call->body.data; p && cl; cl = cl->next) {
+        p = ngx_http_gray_admin_copy(cl->buf, p);
+    }
+
+    if (p == NULL) {
+        *answer = NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_DONE;
+    }
+
+    return NGX_OK;
+}
+
+
+static off_t
+ngx_http_gray_admin_received(ngx_http_request_t *r)
+{
+    off_t         len;
+    ngx_chain_t  *cl;
+
+    len = 0;
+
+    if (r->request_body) {
+        for (cl = r->request_body->bufs; cl; cl = cl->next) {
+            len += ngx_buf_size(cl->buf);
+        }
+    }
+
+    return len;
+}
+
+
+static u_char *
+ngx_http_gray_admin_copy(ngx_buf_t *b, u_char *p)
+{
+    off_t    pos;
+    ssize_t  n;
+
+    if (ngx_buf_in_memory(b)) {
+        return ngx_cpymem(p, b->pos, b->last - b->pos);
+    }
+
+    if (!b->in_file) {
+        return p;
+    }
+
+    for (pos = b->file_pos; pos < b->file_last; pos += n) {
+
+        n = ngx_read_file(b->file, p, (size_t) (b->file_last - pos), pos);
+
+        if (n <= 0) {
+            return NULL;
+        }
+
+        p += n;
+    }
+
+    return p;
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_index(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_view_index(r);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_releases(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_view_releases(r);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_release(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_view_release(r, call->release);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_change(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_change(r, call->release, call->kind, &call->body,
+                                call->dry_run);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_explain(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_explain(r, call->release, &call->body);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_status(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_view_status(r);
+}
+
+
+void *
+ngx_http_gray_admin_create_conf(ngx_conf_t *cf)
+{
+    /* all is off and empty */
+
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_gray_loc_conf_t));
+}
+
+
+char *
+ngx_http_gray_admin_merge_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_gray_loc_conf_t *prev = parent;
+    ngx_http_gray_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (prev->enabled && !conf->enabled && clcf->noname) {
+        *conf = *prev;
+
+        if (clcf->lmt_excpt && clcf->handler == NULL) {
+            clcf->handler = ngx_http_gray_admin_handler;
+        }
+    }
+
+    if (conf->enabled && conf->names == NULL) {
+        conf->names = ngx_http_gray_access_names(cf);
+
+        if (conf->names == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}

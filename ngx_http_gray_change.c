@@ -1,0 +1,575 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gray_change.h"
+#include "ngx_http_gray_patch.h"
+#include "ngx_http_gray_reply.h"
+
+
+#define NGX_HTTP_GRAY_CHANGE_ATTEMPTS  10
+#define NGX_HTTP_GRAY_CHANGE_PAUSE     2       /* ms */
+#define NGX_HTTP_GRAY_CHANGE_PATIENCE  100     /* ms */
+
+
+typedef struct {
+    ngx_http_request_t         *request;
+    ngx_http_gray_release_t    *release;
+    ngx_http_gray_change_e      kind;
+    ngx_http_gray_origin_e      origin;
+    ngx_uint_t                  dry_run;
+    ngx_http_gray_json_t       *body;
+
+    /* one attempt: on top of a revision, to be the next one */
+
+    ngx_http_gray_snapshot_t    snapshot;
+    ngx_http_gray_json_t       *current;
+    ngx_http_gray_json_t       *input;
+    ngx_http_gray_json_t       *doc;
+    ngx_str_t                   text;
+
+    ngx_uint_t                  attempts;
+    ngx_uint_t                  prepared;   /* unsigned  prepared:1; */
+
+    ngx_event_t                 event;
+    ngx_msec_t                  deadline;   /* 0: has not waited */
+} ngx_http_gray_change_t;
+
+
+typedef ngx_int_t (*ngx_http_gray_change_pt)(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults);
+
+
+static ngx_int_t ngx_http_gray_change_run(ngx_http_gray_change_t *change);
+static ngx_int_t ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
+    ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_change_compose(ngx_http_gray_change_t *change,
+    ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_change_replace(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults);
+static ngx_int_t ngx_http_gray_change_merge(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults);
+static ngx_int_t ngx_http_gray_change_patch(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults);
+static ngx_int_t ngx_http_gray_change_reset(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults);
+static ngx_int_t ngx_http_gray_change_stale(ngx_http_gray_change_t *change,
+    ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_change_build(ngx_http_gray_change_t *change,
+    ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_change_written(ngx_http_gray_change_t *change,
+    ngx_int_t rc);
+static ngx_int_t ngx_http_gray_change_answer(ngx_http_gray_change_t *change,
+    ngx_http_gray_json_t *doc, uint64_t revision,
+    ngx_http_gray_origin_e origin);
+static ngx_http_gray_json_t *ngx_http_gray_change_present(
+    ngx_http_gray_change_t *change, ngx_http_gray_json_t *doc,
+    uint64_t revision, ngx_http_gray_origin_e origin);
+static ngx_int_t ngx_http_gray_change_short(ngx_http_gray_change_t *change);
+static ngx_int_t ngx_http_gray_change_wait(ngx_http_gray_change_t *change);
+static void ngx_http_gray_change_handler(ngx_event_t *ev);
+static void ngx_http_gray_change_clear(ngx_http_gray_change_t *change);
+static void ngx_http_gray_change_cleanup(void *data);
+
+
+/* by ngx_http_gray_change_e */
+
+static ngx_http_gray_change_pt  ngx_http_gray_changes[] = {
+    ngx_http_gray_change_replace,
+    ngx_http_gray_change_merge,
+    ngx_http_gray_change_patch,
+    ngx_http_gray_change_reset
+};
+
+
+ngx_int_t
+ngx_http_gray_change(ngx_http_request_t *r, ngx_http_gray_release_t *release,
+    ngx_http_gray_change_e kind, ngx_str_t *body, ngx_uint_t dry_run)
+{
+    ngx_pool_cleanup_t          *cln;
+    ngx_http_gray_change_t      *change;
+    ngx_http_gray_json_error_t   err;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_gray_change_t));
+    if (cln == NULL) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    change = cln->data;
+    ngx_memzero(change, sizeof(ngx_http_gray_change_t));
+
+    cln->handler = ngx_http_gray_change_cleanup;
+
+    change->request = r;
+    change->release = release;
+    change->kind = kind;
+    change->origin = (kind == NGX_HTTP_GRAY_CHANGE_RESET)
+                     ? NGX_HTTP_GRAY_DECLARED : NGX_HTTP_GRAY_API;
+    change->dry_run = dry_run;
+
+    if (kind != NGX_HTTP_GRAY_CHANGE_RESET) {
+        change->body = ngx_http_gray_json_parse(body->data, body->len, &err);
+
+        if (change->body == NULL) {
+            return ngx_http_gray_reply_malformed(r, &err);
+        }
+    }
+
+    return ngx_http_gray_change_run(change);
+}
+
+
+static ngx_int_t
+ngx_http_gray_change_run(ngx_http_gray_change_t *change)
+{
+    ngx_int_t            rc, answer;
+    ngx_http_request_t  *r;
+
+    r = change->request;
+
+    for ( ;; ) {
+
+        if (!change->prepared) {
+
+            if (change->attempts++ == NGX_HTTP_GRAY_CHANGE_ATTEMPTS) {
+                return ngx_http_gray_reply_problem(r,
+                                      NGX_HTTP_SERVICE_UNAVAILABLE,
+                                      "others change the release all the "
+                                      "time, %d attempts were too late",
+                                      NGX_HTTP_GRAY_CHANGE_ATTEMPTS);
+            }
+
+            ngx_http_gray_change_clear(change);
+
+            if (ngx_http_gray_change_prepare(change, &answer) != NGX_OK) {
+                return answer;
+            }
+
+            change->prepared = 1;
+        }
+
+        rc = ngx_http_gray_release_write(change->release,
+                                         change->snapshot.word, &change->text,
+                                         change->origin, r->connection->log);
+
+        /* all conditions are judged anew, on top of the newer revision */
+
+        if (rc == NGX_DECLINED) {
+            change->prepared = 0;
+            continue;
+        }
+
+        if (rc == NGX_AGAIN) {
+            return ngx_http_gray_change_wait(change);
+        }
+
+        return ngx_http_gray_change_written(change, rc);
+    }
+}
+
+
+/* NGX_OK: there is something to be written; NGX_DONE: there is an answer */
+
+static ngx_int_t
+ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
+    ngx_int_t *answer)
+{
+    uint64_t             revision;
+    ngx_http_request_t  *r;
+
+    r = change->request;
+
+    if (ngx_http_gray_release_read(change->release, &change->snapshot,
+                                   &change->current)
+        != NGX_OK)
+    {
+        change->snapshot.text.data = NULL;
+        *answer = ngx_http_gray_change_short(change);
+        return NGX_DONE;
+    }
+
+    revision = change->snapshot.revision;
+
+    if (ngx_http_gray_reply_matches(r, "If-Match", revision, 0) == 0) {
+        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_PRECONDITION_FAILED,
+                                "If-Match names another revision than the "
+                                "current one, %uL", revision);
+        return NGX_DONE;
+    }
+
+    if (ngx_http_gray_change_compose(change, answer) != NGX_OK
+        || ngx_http_gray_change_stale(change, answer) != NGX_OK
+        || ngx_http_gray_change_build(change, answer) != NGX_OK)
+    {
+        return NGX_DONE;
+    }
+
+    if (ngx_http_gray_json_equal(change->doc, change->current)
+        && (change->origin == NGX_HTTP_GRAY_API
+            || change->origin == change->snapshot.origin))
+    {
+        *answer = ngx_http_gray_change_answer(change, change->current,
+                                              revision,
+                                              change->snapshot.origin);
+        return NGX_DONE;
+    }
+
+    if (change->dry_run) {
+        *answer = ngx_http_gray_change_answer(change, change->doc,
+                                              revision + 1, change->origin);
+        return NGX_DONE;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_change_compose(ngx_http_gray_change_t *change,
+    ngx_int_t *answer)
+{
+    ngx_int_t                rc;
+    ngx_http_gray_faults_t   faults;
+
+    faults.n = 0;
+
+    rc = ngx_http_gray_changes[change->kind](change, &faults);
+
+    switch (rc) {
+
+    case NGX_OK:
+        return NGX_OK;
+
+    case NGX_DECLINED:
+        *answer = ngx_http_gray_reply_faults(change->request, 422,
+                                             "Invalid patch", &faults);
+        break;
+
+    case NGX_ABORT:
+        *answer = ngx_http_gray_reply_faults(change->request,
+                                             NGX_HTTP_CONFLICT, "Failed test",
+                                             &faults);
+        break;
+
+    default: /* NGX_ERROR */
+        *answer = ngx_http_gray_change_short(change);
+        break;
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_gray_change_replace(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults)
+{
+    change->input = ngx_http_gray_json_copy(change->body);
+
+    return change->input ? NGX_OK : NGX_ERROR;
+}
+
+
+/* what GET serves is what a client sees and patches */
+
+static ngx_int_t
+ngx_http_gray_change_merge(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults)
+{
+    change->input = ngx_http_gray_change_present(change, change->current,
+                                                 change->snapshot.revision,
+                                                 change->snapshot.origin);
+    if (change->input == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_gray_patch_merge(&change->input, change->body);
+}
+
+
+static ngx_int_t
+ngx_http_gray_change_patch(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults)
+{
+    change->input = ngx_http_gray_change_present(change, change->current,
+                                                 change->snapshot.revision,
+                                                 change->snapshot.origin);
+    if (change->input == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_gray_patch_apply(&change->input, change->body, faults);
+}
+
+
+/* without its allocation, so that nobody moves who need not */
+
+static ngx_int_t
+ngx_http_gray_change_reset(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults)
+{
+    ngx_http_gray_json_t  *rule;
+
+    change->input = ngx_http_gray_json_copy(change->release->declared);
+    if (change->input == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_gray_json_free(ngx_http_gray_json_detach(change->input,
+                                                      "allocation"));
+
+    rule = ngx_http_gray_json_first(ngx_http_gray_json_get(change->input,
+                                                           "rules"));
+
+    for ( /* void */ ; rule; rule = ngx_http_gray_json_next(rule)) {
+        ngx_http_gray_json_free(ngx_http_gray_json_detach(rule,
+                                                          "allocation"));
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_change_stale(ngx_http_gray_change_t *change, ngx_int_t *answer)
+{
+    double                 n;
+    uint64_t               revision;
+    ngx_http_gray_json_t  *member;
+
+    member = ngx_http_gray_json_get(change->input, "revision");
+    n = ngx_http_gray_json_value(member);
+    revision = (n >= 1) ? (uint64_t) n : 0;
+
+    /* a number that is no revision is a fault of the document */
+
+    if (ngx_http_gray_json_type(member) != NGX_HTTP_GRAY_JSON_NUMBER
+        || revision == 0
+        || n != (double) revision
+        || revision == change->snapshot.revision)
+    {
+        return NGX_OK;
+    }
+
+    *answer = ngx_http_gray_reply_problem(change->request, NGX_HTTP_CONFLICT,
+                                "the document is of revision %uL, the current "
+                                "one is %uL; get it and change that",
+                                revision, change->snapshot.revision);
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_gray_change_build(ngx_http_gray_change_t *change, ngx_int_t *answer)
+{
+    ngx_int_t                rc;
+    ngx_http_request_t      *r;
+    ngx_http_gray_faults_t   faults;
+
+    r = change->request;
+    faults.n = 0;
+
+    rc = ngx_http_gray_release_build(NULL, change->release, change->input,
+                                     change->current, &change->doc,
+                                     &change->text, &faults);
+
+    switch (rc) {
+
+    case NGX_OK:
+        return NGX_OK;
+
+    case NGX_DECLINED:
+        *answer = ngx_http_gray_reply_faults(r, 422, "Invalid document",
+                                             &faults);
+        break;
+
+    case NGX_BUSY:
+        *answer = ngx_http_gray_reply_faults(r,
+                                             NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                             "Document too large", &faults);
+        break;
+
+    default: /* NGX_ERROR */
+        *answer = ngx_http_gray_change_short(change);
+        break;
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_gray_change_written(ngx_http_gray_change_t *change, ngx_int_t rc)
+{
+    ngx_http_request_t  *r;
+
+    r = change->request;
+
+    if (rc == NGX_BUSY) {
+        return ngx_http_gray_reply_problem(r,
+                                NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                "the document is %uz bytes long, more than "
+                                "the zone \"%V\" takes: document=SIZE of "
+                                "gray_zone", change->text.len,
+                                &change->release->zone_name);
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_http_gray_change_short(change);
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                  "gray: release \"%V\" revision %uL by %V (%V)",
+                  &change->release->name, change->snapshot.revision + 1,
+                  &r->connection->addr_text, &r->method_name);
+
+    return ngx_http_gray_change_answer(change, change->doc,
+                                       change->snapshot.revision + 1,
+                                       change->origin);
+}
+
+
+static ngx_int_t
+ngx_http_gray_change_answer(ngx_http_gray_change_t *change,
+    ngx_http_gray_json_t *doc, uint64_t revision,
+    ngx_http_gray_origin_e origin)
+{
+    ngx_http_request_t  *r;
+
+    r = change->request;
+
+    if (ngx_http_gray_reply_etag(r, revision) != NGX_OK
+        || (change->dry_run
+            && ngx_http_gray_reply_header(r, "X-Gray-Dry-Run", "1") != NGX_OK))
+    {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    return ngx_http_gray_reply_json(r,
+                                    ngx_http_gray_change_present(change, doc,
+                                                          revision, origin));
+}
+
+
+static ngx_http_gray_json_t *
+ngx_http_gray_change_present(ngx_http_gray_change_t *change,
+    ngx_http_gray_json_t *doc, uint64_t revision,
+    ngx_http_gray_origin_e origin)
+{
+    ngx_http_gray_release_t  *release;
+
+    release = change->release;
+
+    return ngx_http_gray_document_present(doc, &release->name, revision,
+                                  ngx_http_gray_release_origin(origin),
+                                  ngx_http_gray_release_differs(release, doc));
+}
+
+
+static ngx_int_t
+ngx_http_gray_change_short(ngx_http_gray_change_t *change)
+{
+    return ngx_http_gray_reply_problem(change->request,
+                                       NGX_HTTP_SERVICE_UNAVAILABLE,
+                                       "memory is short, nothing was changed");
+}
+
+
+/*
+ * The timer holds up a worker that shuts down, by intent: nothing else would
+ * keep it until the request is answered, and it does not wait for long.
+ */
+
+static ngx_int_t
+ngx_http_gray_change_wait(ngx_http_gray_change_t *change)
+{
+    ngx_event_t         *ev;
+    ngx_http_request_t  *r;
+
+    r = change->request;
+    ev = &change->event;
+
+    if (ev->handler == NULL) {
+        ev->handler = ngx_http_gray_change_handler;
+        ev->data = change;
+        ev->log = r->connection->log;
+
+        change->deadline = ngx_current_msec + NGX_HTTP_GRAY_CHANGE_PATIENCE;
+    }
+
+    if ((ngx_msec_int_t) (change->deadline - ngx_current_msec) <= 0) {
+        return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "another process writes to the zone \"%V\" "
+                                "since %d ms", &change->release->zone_name,
+                                NGX_HTTP_GRAY_CHANGE_PATIENCE);
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_GRAY_CHANGE_PAUSE);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_gray_change_handler(ngx_event_t *ev)
+{
+    ngx_int_t                rc;
+    ngx_connection_t        *c;
+    ngx_http_request_t      *r;
+    ngx_http_gray_change_t  *change;
+
+    change = ev->data;
+    r = change->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    rc = ngx_http_gray_change_run(change);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_gray_change_clear(ngx_http_gray_change_t *change)
+{
+    free(change->snapshot.text.data);
+    change->snapshot.text.data = NULL;
+
+    ngx_http_gray_json_free(change->current);
+    change->current = NULL;
+
+    ngx_http_gray_json_free(change->input);
+    change->input = NULL;
+
+    ngx_http_gray_json_free(change->doc);
+    change->doc = NULL;
+
+    free(change->text.data);
+    change->text.data = NULL;
+}
+
+
+static void
+ngx_http_gray_change_cleanup(void *data)
+{
+    ngx_http_gray_change_t *change = data;
+
+    if (change->event.timer_set) {
+        ngx_del_timer(&change->event);
+    }
+
+    ngx_http_gray_change_clear(change);
+
+    ngx_http_gray_json_free(change->body);
+}
