@@ -110,8 +110,7 @@ static ngx_http_gray_json_t *
 ngx_http_gray_document_canonical(const ngx_http_gray_document_t *env,
     const ngx_http_gray_json_t *input)
 {
-    ngx_int_t                rc;
-    ngx_http_gray_json_t    *doc, *member, *copy, *cookie;
+    ngx_http_gray_json_t    *doc, *member, *copy;
     ngx_http_gray_member_t  *m;
 
     doc = ngx_http_gray_json_object();
@@ -156,27 +155,12 @@ ngx_http_gray_document_canonical(const ngx_http_gray_document_t *env,
         }
 
         if (ngx_http_gray_json_set(doc, m->name, copy) != NGX_OK) {
-            goto failed;
-        }
-    }
-
-    cookie = ngx_http_gray_json_get(doc, "cookie");
-
-    if (cookie && ngx_http_gray_json_get(cookie, "path") == NULL) {
-        rc = ngx_http_gray_json_set(cookie, "path",
-                              ngx_http_gray_json_string((u_char *) "/", 1));
-        if (rc != NGX_OK) {
-            goto failed;
+            ngx_http_gray_json_free(doc);
+            return NULL;
         }
     }
 
     return doc;
-
-failed:
-
-    ngx_http_gray_json_free(doc);
-
-    return NULL;
 }
 
 
@@ -186,7 +170,7 @@ static ngx_http_gray_json_t *
 ngx_http_gray_document_object(const ngx_http_gray_json_t *input,
     ngx_http_gray_member_t *members)
 {
-    ngx_http_gray_json_t    *object, *member;
+    ngx_http_gray_json_t    *object, *member, *copy;
     ngx_http_gray_member_t  *m;
 
     object = ngx_http_gray_json_object();
@@ -197,14 +181,19 @@ ngx_http_gray_document_object(const ngx_http_gray_json_t *input,
     for (m = members; m->name; m++) {
         member = ngx_http_gray_json_get(input, m->name);
 
-        if (member == NULL || ngx_strcmp(m->name, "allocation") == 0) {
+        if (member && ngx_strcmp(m->name, "allocation") != 0) {
+            copy = ngx_http_gray_json_copy(member);
+
+        } else if (members == ngx_http_gray_cookie_members
+                   && ngx_strcmp(m->name, "path") == 0)
+        {
+            copy = ngx_http_gray_json_string((u_char *) "/", 1);
+
+        } else {
             continue;
         }
 
-        if (ngx_http_gray_json_set(object, m->name,
-                                   ngx_http_gray_json_copy(member))
-            != NGX_OK)
-        {
+        if (ngx_http_gray_json_set(object, m->name, copy) != NGX_OK) {
             ngx_http_gray_json_free(object);
             return NULL;
         }
