@@ -36,15 +36,23 @@
  * buckets of the baseline, and gives back just these if it shrinks again.
  *
  * A change, the tidy way.  The above cuts intervals, and while many weights
- * wander by odd steps for months, nothing ever joins the pieces again.  The
- * intervals are a part of a document whose size is limited.  Therefore, if
+ * wander by odd steps for months, nothing joins the pieces again; but the
+ * intervals are a part of a document, whose size is limited.  Therefore, if
  * the usual way leads to more than NGX_HTTP_GRAY_MANY intervals, what it did
- * is dropped and the same change is made anew, with the same number of buckets
- * moving, but chosen by place: borders between an arm that shrinks and one
- * that grows are shifted, the shortest intervals first, so that these vanish;
- * only where there is no such border is a longest interval cut, which makes
- * one.  The price is that the order of taking is forgotten: intervals are
- * ascending after that.
+ * is dropped and the same change is made anew: as few buckets move, but they
+ * are chosen by place.  First the borders between an arm that shrinks and one
+ * that grows are shifted, then whole intervals are handed over, both beginning
+ * with the shortest, so that intervals vanish; and only what is still to move
+ * is cut out of the longest.  That makes a border to be shifted next time; it
+ * is done in the middle of a long interval, which saves the borders it has.
+ * The price is that the order of taking is forgotten: after that, intervals
+ * are ascending.
+ *
+ * The tidy way has no bound either, and no way has one that moves nobody in
+ * vain: of an arm that appears, cut out of another, and then must leave all
+ * to a third, which is not beside it, a splinter stays, every time.  It takes
+ * an adversary who looks at the places for thousands of changes to come to
+ * some hundreds of intervals.  Who stores them must be ready to refuse.
  *
  * Invariants, of every partition that is given or made: intervals are not
  * empty and do not overlap, and together they are all the buckets; an arm's
@@ -53,10 +61,11 @@
  * superset, so the number of buckets that change hands is the sum of what the
  * growing arms grow by, and no partition of these sizes has fewer.
  *
- * Cost.  With i intervals of n arms O(i log i + n * n), time and memory; the
- * number of buckets plays no part.  A lookup is a binary search in segments.
- * The functions have no state and take no lock; nothing here runs while a
- * request is served but ngx_http_gray_allocation_find().
+ * Cost.  With i intervals of n arms a change takes O(i log i + n * (i + n)),
+ * all else but the lookup O(i log i), and as much memory as there are
+ * intervals; the number of buckets plays no part.  A lookup is a binary search
+ * in segments.  There is no state and no lock, and nothing here but
+ * ngx_http_gray_allocation_find() is for the way of a request.
  *
  * Failure.  Memory is the only thing that can be short.  Then a partition
  * that was to be made has no intervals, what was given is as it was, and
@@ -77,6 +86,10 @@
 
 #define NGX_HTTP_GRAY_MANY  128
 
+/* what is left of an interval that is worth being cut in the middle */
+
+#define NGX_HTTP_GRAY_LONG  (NGX_HTTP_GRAY_BUCKETS / 64)
+
 
 /*
  * An interval and whose it is.  The neighbours, with a sentinel between the
@@ -94,16 +107,17 @@ struct ngx_http_gray_piece_s {
 
 
 /*
- * The tidy way at work.  Arms are numbered as in the new partition, those that
- * are gone come behind, and the last number is nobody's, the sentinel's.
- * "spare" is what an arm has to give, below 0 what it has to get.  "order" has
- * the pieces that there were, the shortest first.
+ * The tidy way at work.  Arms are numbered as in the new partition, "n" of
+ * them; those that are gone come behind, and the last number is nobody's, the
+ * sentinel's.  "spare" is what an arm has to give, below 0 what it has to get.
+ * "order" has the pieces that may have to give, the shortest first.
  */
 
 typedef struct {
     int32_t                      *spare;
+    ngx_uint_t                    n;
     ngx_http_gray_piece_t        *pieces;
-    ngx_uint_t                    used;
+    ngx_uint_t                    n_pieces;
     ngx_http_gray_piece_t       **order;
     ngx_uint_t                    n_order;
 } ngx_http_gray_tidy_t;
@@ -129,10 +143,15 @@ static void ngx_http_gray_allocation_tidy_init(ngx_http_gray_tidy_t *tidy,
     const ngx_http_gray_arm_t *arms, ngx_uint_t n);
 static void ngx_http_gray_allocation_tidy_shift(ngx_http_gray_tidy_t *tidy,
     ngx_http_gray_piece_t *piece);
+static void ngx_http_gray_allocation_tidy_hand(ngx_http_gray_tidy_t *tidy,
+    ngx_http_gray_piece_t *piece);
 static void ngx_http_gray_allocation_tidy_cut(ngx_http_gray_tidy_t *tidy,
-    ngx_http_gray_piece_t *piece, ngx_uint_t n);
+    ngx_http_gray_piece_t *piece);
+static ngx_http_gray_piece_t *ngx_http_gray_allocation_tidy_split(
+    ngx_http_gray_tidy_t *tidy, ngx_http_gray_piece_t *piece, ngx_uint_t arm,
+    uint32_t size);
 static ngx_int_t ngx_http_gray_allocation_tidy_collect(
-    ngx_http_gray_tidy_t *tidy, ngx_http_gray_arm_t *arms, ngx_uint_t n);
+    ngx_http_gray_tidy_t *tidy, ngx_http_gray_arm_t *arms);
 static void ngx_http_gray_allocation_insert(ngx_http_gray_piece_t *piece,
     ngx_http_gray_piece_t *next);
 static void ngx_http_gray_allocation_remove(ngx_http_gray_piece_t *piece);
@@ -153,19 +172,19 @@ ngx_int_t
 ngx_http_gray_allocation_fits(const ngx_http_gray_arm_t *arms, ngx_uint_t n,
     ngx_uint_t rest)
 {
-    uint64_t                         sum, total;
+    uint32_t                         sum;
     ngx_int_t                        rc;
     ngx_uint_t                       i, k, count;
     ngx_http_gray_piece_t           *pieces;
     const ngx_http_gray_interval_t  *interval;
-
-    total = 0;
 
     for (i = 0; i < n; i++) {
 
         if (i == rest) {
             continue;
         }
+
+        /* a sum that exceeds 32 bits has overlaps, which are found below */
 
         sum = 0;
 
@@ -184,12 +203,6 @@ ngx_http_gray_allocation_fits(const ngx_http_gray_arm_t *arms, ngx_uint_t n,
         if (sum != arms[i].size) {
             return NGX_DECLINED;
         }
-
-        total += sum;
-    }
-
-    if (total > NGX_HTTP_GRAY_BUCKETS) {
-        return NGX_DECLINED;
     }
 
     pieces = ngx_http_gray_allocation_pieces(arms, n, rest, &count);
@@ -517,18 +530,21 @@ ngx_http_gray_allocation_tidy(const ngx_http_gray_arm_t *old,
     ngx_uint_t n_old, ngx_http_gray_arm_t *arms, ngx_uint_t n)
 {
     ngx_int_t             rc;
-    ngx_uint_t            i, count, numbers;
+    ngx_uint_t            i, all, count;
     ngx_http_gray_tidy_t  tidy;
 
     count = ngx_http_gray_allocation_count(old, n_old, n_old);
-    numbers = n + n_old + 1;
 
-    /* a cut adds a piece, and uses up a piece, a surplus or a need */
+    /*
+     * A cut uses up a surplus, a need, or a piece, and adds a piece; if it is
+     * in the middle, it uses up no piece, and adds two.
+     */
 
-    tidy.spare = calloc(numbers, sizeof(int32_t));
-    tidy.pieces = calloc(1 + count + count + numbers + n,
-                         sizeof(ngx_http_gray_piece_t));
-    tidy.order = calloc(count + 1, sizeof(ngx_http_gray_piece_t *));
+    all = count + 3 * (n + n_old + n);
+
+    tidy.spare = calloc(n + n_old + 1, sizeof(int32_t));
+    tidy.pieces = calloc(1 + count + all, sizeof(ngx_http_gray_piece_t));
+    tidy.order = calloc(1 + all, sizeof(ngx_http_gray_piece_t *));
 
     if (tidy.spare == NULL || tidy.pieces == NULL || tidy.order == NULL) {
         rc = NGX_ERROR;
@@ -540,11 +556,16 @@ ngx_http_gray_allocation_tidy(const ngx_http_gray_arm_t *old,
             ngx_http_gray_allocation_tidy_shift(&tidy, tidy.order[i]);
         }
 
-        while (i) {
-            ngx_http_gray_allocation_tidy_cut(&tidy, tidy.order[--i], n);
+        for (i = 0; i < tidy.n_order; i++) {
+            ngx_http_gray_allocation_tidy_hand(&tidy, tidy.order[i]);
         }
 
-        rc = ngx_http_gray_allocation_tidy_collect(&tidy, arms, n);
+        while (tidy.n_order) {
+            ngx_http_gray_allocation_tidy_cut(&tidy,
+                                              tidy.order[--tidy.n_order]);
+        }
+
+        rc = ngx_http_gray_allocation_tidy_collect(&tidy, arms);
     }
 
     free(tidy.spare);
@@ -567,6 +588,8 @@ ngx_http_gray_allocation_tidy_init(ngx_http_gray_tidy_t *tidy,
         tidy->spare[i] = -(int32_t) arms[i].size;
     }
 
+    tidy->n = n;
+
     sentinel = &tidy->pieces[0];
     piece = sentinel;
 
@@ -586,16 +609,16 @@ ngx_http_gray_allocation_tidy_init(ngx_http_gray_tidy_t *tidy,
         }
     }
 
-    tidy->used = piece - sentinel + 1;
+    tidy->n_pieces = piece - sentinel + 1;
 
-    qsort(sentinel + 1, tidy->used - 1, sizeof(ngx_http_gray_piece_t),
+    qsort(sentinel + 1, tidy->n_pieces - 1, sizeof(ngx_http_gray_piece_t),
           ngx_http_gray_allocation_cmp_starts);
 
     sentinel->arm = n + n_old;
     sentinel->prev = sentinel;
     sentinel->next = sentinel;
 
-    for (i = 1; i < tidy->used; i++) {
+    for (i = 1; i < tidy->n_pieces; i++) {
         piece = &tidy->pieces[i];
 
         if (sentinel->prev->arm == piece->arm) {
@@ -660,16 +683,43 @@ ngx_http_gray_allocation_tidy_shift(ngx_http_gray_tidy_t *tidy,
 }
 
 
-/* gives of the piece to whoever needs it, neighbours first */
+/* gives the whole piece to an arm that needs as much, if there is one */
+
+static void
+ngx_http_gray_allocation_tidy_hand(ngx_http_gray_tidy_t *tidy,
+    ngx_http_gray_piece_t *piece)
+{
+    int32_t     size, *spare;
+    ngx_uint_t  i;
+
+    ngx_http_gray_allocation_tidy_shift(tidy, piece);
+
+    spare = tidy->spare;
+    size = piece->at.end - piece->at.start;
+
+    if (size == 0 || spare[piece->arm] < size) {
+        return;
+    }
+
+    for (i = 0; i < tidy->n; i++) {
+        if (-spare[i] >= size) {
+            spare[piece->arm] -= size;
+            spare[i] += size;
+            piece->arm = i;
+            return;
+        }
+    }
+}
+
+
+/* gives of the piece to all who need it, until one of the three runs out */
 
 static void
 ngx_http_gray_allocation_tidy_cut(ngx_http_gray_tidy_t *tidy,
-    ngx_http_gray_piece_t *piece, ngx_uint_t n)
+    ngx_http_gray_piece_t *piece)
 {
-    uint32_t                size;
-    int32_t                *spare;
+    int32_t                 size, left, *spare;
     ngx_uint_t              i;
-    ngx_http_gray_piece_t  *to;
 
     spare = tidy->spare;
     i = 0;
@@ -683,29 +733,54 @@ ngx_http_gray_allocation_tidy_cut(ngx_http_gray_tidy_t *tidy,
             return;
         }
 
-        while (i < n && spare[i] >= 0) {
+        while (i < tidy->n && spare[i] >= 0) {
             i++;
         }
 
-        if (i == n) {
+        if (i == tidy->n) {
             return;
         }
 
-        to = &tidy->pieces[tidy->used++];
-        to->arm = i;
-        to->at.start = piece->at.start;
-        to->at.end = piece->at.start;
+        left = size - ngx_min(spare[piece->arm], -spare[i]);
 
-        /* an empty neighbour, which the shift fills */
+        if (left >= NGX_HTTP_GRAY_LONG) {
+            tidy->order[tidy->n_order++] =
+                ngx_http_gray_allocation_tidy_split(tidy, piece, piece->arm,
+                                                    left / 2);
+        }
 
-        ngx_http_gray_allocation_insert(to, piece);
+        /* an empty neighbour, for the shift to fill */
+
+        (void) ngx_http_gray_allocation_tidy_split(tidy, piece, i, 0);
     }
+}
+
+
+/* makes the first "size" buckets of a piece a new one of "arm" */
+
+static ngx_http_gray_piece_t *
+ngx_http_gray_allocation_tidy_split(ngx_http_gray_tidy_t *tidy,
+    ngx_http_gray_piece_t *piece, ngx_uint_t arm, uint32_t size)
+{
+    ngx_http_gray_piece_t  *split;
+
+    split = &tidy->pieces[tidy->n_pieces++];
+
+    split->arm = arm;
+    split->at.start = piece->at.start;
+    split->at.end = piece->at.start + size;
+
+    piece->at.start = split->at.end;
+
+    ngx_http_gray_allocation_insert(split, piece);
+
+    return split;
 }
 
 
 static ngx_int_t
 ngx_http_gray_allocation_tidy_collect(ngx_http_gray_tidy_t *tidy,
-    ngx_http_gray_arm_t *arms, ngx_uint_t n)
+    ngx_http_gray_arm_t *arms)
 {
     ngx_uint_t              i;
     ngx_http_gray_arm_t    *arm;
@@ -715,7 +790,7 @@ ngx_http_gray_allocation_tidy_collect(ngx_http_gray_tidy_t *tidy,
 
     for (piece = sentinel->next; piece != sentinel; piece = piece->next) {
 
-        if (piece->arm >= n) {
+        if (piece->arm >= tidy->n) {
             return NGX_ERROR;
         }
 
@@ -728,7 +803,7 @@ ngx_http_gray_allocation_tidy_collect(ngx_http_gray_tidy_t *tidy,
         }
     }
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < tidy->n; i++) {
 
         if (tidy->spare[i] != 0) {
             return NGX_ERROR;

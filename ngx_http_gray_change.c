@@ -505,8 +505,8 @@ ngx_http_gray_change_wait(ngx_http_gray_change_t *change)
 
     if ((ngx_msec_int_t) (change->deadline - ngx_current_msec) <= 0) {
         return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "another process writes to the zone \"%V\" "
-                                "since %d ms", &change->release->zone_name,
+                                "another process has been writing to the zone "
+                                "\"%V\" for %d ms", &change->release->zone_name,
                                 NGX_HTTP_GRAY_CHANGE_PATIENCE);
     }
 

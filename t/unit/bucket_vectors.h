@@ -34,7 +34,6 @@ typedef struct {
 
 
 static const bucket_text_t  bucket_texts[] = {
-
     { "checkout",
       "", 49218 },
     { "checkout",
@@ -52,7 +51,7 @@ static const bucket_text_t  bucket_texts[] = {
     { "checkout",
       "123e4567-e89b-12d3-a456-426614174000", 302350 },
     { "checkout",
-      "The quick brown fox jumps over the lazy dog, and then over 31 more", 48235 },
+      "the quick brown fox jumps over the lazy dog", 235348 },
     { "",
       "", 634168 },
     { "",
@@ -70,7 +69,7 @@ static const bucket_text_t  bucket_texts[] = {
     { "",
       "123e4567-e89b-12d3-a456-426614174000", 76169 },
     { "",
-      "The quick brown fox jumps over the lazy dog, and then over 31 more", 575667 },
+      "the quick brown fox jumps over the lazy dog", 302474 },
     { "a",
       "", 867837 },
     { "a",
@@ -88,7 +87,7 @@ static const bucket_text_t  bucket_texts[] = {
     { "a",
       "123e4567-e89b-12d3-a456-426614174000", 917452 },
     { "a",
-      "The quick brown fox jumps over the lazy dog, and then over 31 more", 631804 },
+      "the quick brown fox jumps over the lazy dog", 654017 },
     { "Z\303\274rich",
       "", 734085 },
     { "Z\303\274rich",
@@ -106,13 +105,11 @@ static const bucket_text_t  bucket_texts[] = {
     { "Z\303\274rich",
       "123e4567-e89b-12d3-a456-426614174000", 439340 },
     { "Z\303\274rich",
-      "The quick brown fox jumps over the lazy dog, and then over 31 more", 137320 }
-
+      "the quick brown fox jumps over the lazy dog", 74317 }
 };
 
 
 static const bucket_bytes_t  bucket_bytes[] = {
-
     { 15, 0, 695171 }, { 20, 1, 139544 }, { 39, 2, 341465 },
     { 4, 3, 122988 }, { 27, 4, 101902 }, { 10, 5, 346533 },
     { 33, 6, 484107 }, { 20, 7, 100458 }, { 19, 8, 874379 },
@@ -447,7 +444,6 @@ static const bucket_bytes_t  bucket_bytes[] = {
     { 38, 298, 476119 }, { 8, 219, 541698 }, { 26, 3, 653547 },
     { 10, 58, 907203 }, { 26, 106, 216020 }, { 5, 23, 838746 },
     { 1, 213, 317638 }
-
 };
 
 

@@ -8,7 +8,7 @@
  * Every allocation fails once: those of the module and of nginx's pools by
  * wrappers, those of cJSON by its hooks, those inside of PCRE2 by failures of
  * the functions that allocate.  A test that includes this names the wrappers,
- * so that they are linked: __wrap_malloc and the others.
+ * so that they are linked.
  */
 
 
@@ -23,6 +23,31 @@
 
 #define PCRE2_CODE_UNIT_WIDTH  8
 #include <pcre2.h>
+
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+int __real_posix_memalign(void **p, size_t alignment, size_t size);
+int __wrap_posix_memalign(void **p, size_t alignment, size_t size);
+
+pcre2_code *__real_pcre2_compile_8(PCRE2_SPTR pattern, PCRE2_SIZE len,
+    uint32_t options, int *error, PCRE2_SIZE *offset,
+    pcre2_compile_context *context);
+pcre2_code *__wrap_pcre2_compile_8(PCRE2_SPTR pattern, PCRE2_SIZE len,
+    uint32_t options, int *error, PCRE2_SIZE *offset,
+    pcre2_compile_context *context);
+pcre2_match_data *__real_pcre2_match_data_create_8(uint32_t pairs,
+    pcre2_general_context *context);
+pcre2_match_data *__wrap_pcre2_match_data_create_8(uint32_t pairs,
+    pcre2_general_context *context);
+pcre2_match_context *__real_pcre2_match_context_create_8(
+    pcre2_general_context *context);
+pcre2_match_context *__wrap_pcre2_match_context_create_8(
+    pcre2_general_context *context);
 
 
 /* allocations so far, the one that fails (0: none), blocks not yet freed */

@@ -173,6 +173,7 @@ http {
     access_log off;
     keepalive_requests 1000000000;
     keepalive_timeout 1h;
+    request_pool_size 16k;
 
     upstream app_v1 {
         server 127.0.0.1:%%PORT_v1%%;
@@ -191,10 +192,15 @@ $http
         listen 127.0.0.1:%%PORT%%;
 
 $server
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+
         location / {
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
             proxy_pass $case->{pass};
+        }
+
+        location = /v2 {
+            proxy_pass http://app_v2;
         }
     }
 }

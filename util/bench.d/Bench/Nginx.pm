@@ -196,7 +196,7 @@ sub fail {
 }
 
 
-# bytes of a line of /proc/PID/status, of the process that serves
+# KB in a line of /proc/PID/status, of the process that serves
 
 sub memory {
     my ($self, $what) = @_;
@@ -206,19 +206,19 @@ sub memory {
     my ($kb) = slurp("/proc/$pid/status") =~ /^$what:\s+(\d+) kB$/m
         or die "no $what in /proc/$pid/status\n";
 
-    return $kb * 1024;
+    return $kb;
 }
 
 
-# seconds of CPU time so far
+# seconds of CPU time so far, of a single process
 
 sub cpu {
     my ($self) = @_;
 
-    my @times = slurp("/proc/$self->{pid}/stat")
-                =~ /.*\) (?:\S+ ){11}(\d+) (\d+)/s;
+    my ($ns) = slurp("/proc/$self->{pid}/schedstat") =~ /^(\d+)/
+        or die "no /proc/$self->{pid}/schedstat\n";
 
-    return ($times[0] + $times[1]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+    return $ns / 1e9;
 }
 
 

@@ -1,0 +1,62 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# Every configuration in examples/ is accepted, and each of the other files
+# there is used by one of them.
+
+use strict;
+use warnings;
+
+use File::Copy;
+use FindBin;
+use Test::More;
+
+use lib "$FindBin::Bin/lib";
+use Test::Gray;
+use Test::Gray::Process;
+
+my $examples = "$FindBin::Bin/../examples";
+
+my @files = map { s{.*/}{}r } glob "$examples/*";
+my @configurations = grep { /\.conf$/ } @files;
+
+ok(@configurations > 0, 'there are examples');
+
+my $t = Test::Gray->new;
+my %used;
+
+copy("$examples/$_", $t->dir . "/$_") or die "$_: $!\n" for @files;
+mkdir $t->dir . '/logs';
+
+for my $name (@configurations) {
+    my $text = slurp("$examples/$name");
+
+    for my $directive ($text =~ /^\s*((?:document|include)\s.*);/mg) {
+        $used{ (split ' ', $directive)[1] } = 1;
+    }
+
+    # the module is that of this build
+
+    ok($text =~ s{^load_module modules/ngx_http_gray_module\.so;\n}{}m,
+       "$name loads the module");
+    unlike($text, qr/\t/, "$name has no tabs");
+    like($text, qr/\bgray_release\b/, "$name declares a release");
+
+    # newer versions say it otherwise, and warn of this
+
+    $text =~ s/(listen \d+) http2;/$1; http2 on;/g
+        if $t->version_at_least('1.25.1');
+
+    my ($status, $said) = $t->test_config($text);
+
+    is($status, 0, "$name is accepted") or diag($said);
+    unlike($said, qr/\[(?:warn|error|crit|alert|emerg)\]/,
+           "$name is accepted without a warning");
+}
+
+for my $name (grep { !/\.conf$/ && $_ ne 'README.md' } @files) {
+    ok($used{$name}, "$name is used");
+}
+
+$t->done;

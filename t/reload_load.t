@@ -1,0 +1,221 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# Many reloads under load, with changes by the API: no request of a fresh
+# connection fails, old workers go, and neither memory nor descriptors grow.
+#
+# GRAY_RELOADS is the number of reloads, 20 where it is not set.
+
+use strict;
+use warnings;
+
+use FindBin;
+use List::Util qw(sum);
+use Test::More;
+
+my $reloads;
+
+BEGIN {
+    $reloads = $ENV{GRAY_RELOADS} || 20;
+    $ENV{TEST_TIME_LIMIT} ||= 120 + $reloads * 3;
+}
+
+use lib "$FindBin::Bin/lib";
+use Test::Gray;
+use Test::Gray::Process;
+
+# backends are not reloaded
+
+my $backends = Test::Gray->new->config(<<'END')->start;
+http {
+    keepalive_requests 1000000;
+    server { listen 127.0.0.1:%%PORT_v1%%; return 200 v1; }
+    server { listen 127.0.0.1:%%PORT_v2%%; return 200 v2; }
+}
+END
+
+my ($v1, $v2) = map { $backends->port($_) } qw(v1 v2);
+
+
+sub text {
+    my ($canary) = @_;
+
+    return <<"END";
+worker_processes 2;
+
+http {
+    gray_zone gray 1m;
+
+    upstream v1 { server 127.0.0.1:$v1; keepalive 8; }
+    upstream v2 { server 127.0.0.1:$v2; keepalive 8; }
+
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+
+    gray_release app {
+        zone gray;
+        hash \$arg_uid;
+        variant stable v1;
+        variant canary v2 weight=5%;
+        match canary \$http_user_agent ~* "(bot|crawler)/[0-9]+" name=bots;
+        match canary \$remote_addr cidr 10.0.0.0/8 192.168.0.0/16 ::1/128;
+    }
+
+    gray_release declared {
+        zone gray;
+        hash \$arg_uid;
+        variant off;
+        variant on weight=$canary%;
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location / {
+            proxy_pass http://app;
+            add_header X-D "\$gray_declared \$gray_decisions";
+        }
+        location /gray/ { gray_admin; }
+    }
+}
+END
+}
+
+
+my $t = Test::Gray->new(level => 'notice')->config(text(10))->start;
+my $url = 'http://127.0.0.1:' . $t->port . '/?uid=load';
+
+# wrk, where it is there, and a client that looks at every answer
+
+my $wrk = (capture('wrk', '-v'))[1] =~ /^wrk /
+    && $t->spawn('wrk', '-t1', '-c4', '-d3600', '-H', 'Connection: close',
+                 $url);
+
+my $client = $t->child(sub {
+    my ($count, $failed, $over) = (0, 0, 0);
+    my $http = $t->http;
+
+    $SIG{USR1} = sub { $over = 1 };
+
+    until ($over) {
+        my $response = $http->get("/?uid=user-$count");
+
+        if ($response->{status} != 200 || $response->{body} !~ /^v[12]$/) {
+            warn "$response->{status} $response->{body}\n";
+            $failed++;
+        }
+
+        $count++;
+    }
+
+    $t->write_file('client', "$count $failed\n");
+    POSIX::_exit(0);
+});
+
+
+sub rss {
+    my ($pid) = @_;
+
+    return slurp("/proc/$pid/status") =~ /^VmRSS:\s+(\d+) kB/m ? $1 : 0;
+}
+
+
+sub descriptors {
+    my ($pid) = @_;
+
+    opendir my $dh, "/proc/$pid/fd" or return 0;
+    return scalar grep { /^\d/ } readdir $dh;
+}
+
+
+my (%memory, %descriptors, @old);
+my ($refused, $lost) = (0, 0);
+my $revision = 1;
+
+for my $round (1 .. $reloads) {
+    my $weight = $round % 2 ? 50 : 5;
+
+    my $response = $t->api('PATCH', '/gray/releases/app',
+                           { variants => { canary => { weight => $weight } } });
+
+    $refused++ if $response->{status} != 200;
+    $revision++;
+
+    # a configuration that is refused, and a mere test
+
+    if ($round % 5 == 0) {
+        $t->config(text(101));
+        $t->reload(refused => qr/101 is not within 0 to 100/) or $lost++;
+        $t->test_config(text(10 + $round % 7));
+    }
+
+    $t->config(text(10 + $round % 3));
+
+    push @old, $t->workers;
+    $t->reload or $refused++;
+
+    # as many requests for each generation of workers before it is looked at
+
+    my @answers = $t->many(400, sub { "/?uid=user-$_[0]" },
+                           per_connection => 20);
+
+    $lost++ if grep { $_->{status} != 200 } @answers;
+
+    my $document = $t->api('GET', '/gray/releases/app')->{json};
+
+    $lost++ if $document->{revision} != $revision
+               || $document->{variants}{canary}{weight} != $weight;
+
+    push @{ $memory{master} }, rss($t->master);
+    push @{ $memory{worker} },
+         (sort { $a <=> $b } map { rss($_) } $t->workers)[-1];
+    push @{ $descriptors{master} }, descriptors($t->master);
+}
+
+is($refused, 0, "$reloads changes and reloads");
+is($lost, 0, 'each of them is in force');
+
+# the clients
+
+kill 'USR1', $client;
+ok(wait_until(sub { -s $t->dir . '/client' }), 'the client has ended');
+$t->reap($client);
+
+my ($count, $failed) = split ' ', $t->read_file('client');
+
+cmp_ok($count, '>', $reloads, "the client has sent $count requests");
+is($failed, 0, 'no request of a fresh connection has failed');
+
+SKIP: {
+    skip('no wrk', 3) unless $wrk;
+
+    ok(alive($wrk), 'the load was there all the time');
+    $t->reap($wrk, 'INT');
+
+    my $said = $t->read_file("stderr.$wrk");
+
+    my ($sent) = $said =~ /^\s*(\d+) requests in/m;
+    cmp_ok($sent || 0, '>', $reloads, 'the load has sent '
+                                      . ($sent || 'no') . ' requests');
+    unlike($said, qr/Socket errors|Non-2xx/, 'none of the load has failed');
+}
+
+# what is left
+
+is(scalar(grep { !wait_until(sub { !alive($_) }) } @old), 0,
+   'old workers are gone');
+
+for my $who (sort keys %memory) {
+    my @kb = @{ $memory{$who} };
+    my $third = int(@kb / 3) || 1;
+    my ($first, $last) = map { int(sum(@$_) / @$_) }
+                         [ @kb[0 .. $third - 1] ], [ @kb[-$third .. -1] ];
+
+    note("memory of the $who: $first kB, then $last kB");
+    cmp_ok($last - $first, '<', 384, "memory of the $who is flat");
+}
+
+is($descriptors{master}[-1], $descriptors{master}[0],
+   'descriptors of the master');
+
+$t->done;
