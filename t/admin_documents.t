@@ -489,7 +489,8 @@ my @malformed = (
     [ "{\"a\":\"\\ud800\"}", 1, 7,
       'lone surrogate, must be a high one followed by a low one' ],
     [ "{\"a\":\"\\x\"}", 1, 7,
-      'invalid escape, must be one of \\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX' ],
+      'invalid escape, must be one of \\" \\\\ \\/ \\b \\f \\n \\r \\t '
+      . '\\uXXXX' ],
     [ '{"a":"b', 1, 8, 'unexpected end, expected the end of a string' ],
     [ "\xef\xbb\xbf{}", 1, 1, 'byte order mark, must be UTF-8 without it' ],
     [ '[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]', 1, 17,
