@@ -50,9 +50,9 @@
  *
  * The tidy way has no bound either, and no way has one that moves nobody in
  * vain: of an arm that appears, cut out of another, and then must leave all
- * to a third, which is not beside it, a splinter stays, every time.  It takes
- * an adversary who looks at the places for thousands of changes to come to
- * some hundreds of intervals.  Who stores them must be ready to refuse.
+ * to a third, which is not beside it, a splinter stays, every time.  But it
+ * takes an adversary who looks at the places, for thousands of changes, to
+ * come to a thousand intervals.  Who stores them must be ready to refuse.
  *
  * Invariants, of every partition that is given or made: intervals are not
  * empty and do not overlap, and together they are all the buckets; an arm's
@@ -80,8 +80,8 @@
 
 
 /*
- * Not more than 17 bytes each as JSON.  Percents without decimals get nowhere
- * near; with more of them, few users would notice who is given back first.
+ * An interval takes at most 17 bytes of JSON.  Where all sizes are whole
+ * percents there are never more than 100.
  */
 
 #define NGX_HTTP_GRAY_MANY  128

@@ -314,25 +314,9 @@ static ngx_int_t
 ngx_http_gray_change_reset(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults)
 {
-    ngx_http_gray_json_t  *rule;
+    change->input = ngx_http_gray_document_bare(change->release->declared);
 
-    change->input = ngx_http_gray_json_copy(change->release->declared);
-    if (change->input == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_gray_json_free(ngx_http_gray_json_detach(change->input,
-                                                      "allocation"));
-
-    rule = ngx_http_gray_json_first(ngx_http_gray_json_get(change->input,
-                                                           "rules"));
-
-    for ( /* void */ ; rule; rule = ngx_http_gray_json_next(rule)) {
-        ngx_http_gray_json_free(ngx_http_gray_json_detach(rule,
-                                                          "allocation"));
-    }
-
-    return NGX_OK;
+    return change->input ? NGX_OK : NGX_ERROR;
 }
 
 

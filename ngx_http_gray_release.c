@@ -16,6 +16,8 @@
 
 typedef struct {
     ngx_conf_t                     *cf;          /* NULL: at run time */
+    ngx_http_gray_release_t        *release;
+    const ngx_http_gray_json_t     *current;     /* or NULL */
     ngx_http_gray_main_conf_t      *gmcf;
     ngx_http_core_main_conf_t      *cmcf;
     ngx_http_upstream_main_conf_t  *umcf;
@@ -24,13 +26,16 @@ typedef struct {
 
 static void ngx_http_gray_release_cleanup(void *data);
 static void ngx_http_gray_release_names(ngx_conf_t *cf,
-    ngx_http_gray_names_t *names, ngx_http_gray_rules_env_t *env);
+    ngx_http_gray_release_t *release, ngx_http_gray_names_t *names,
+    ngx_http_gray_rules_env_t *env);
 static ngx_int_t ngx_http_gray_release_attribute(void *data, ngx_str_t *name,
     void **source, char *why);
 static ngx_http_variable_t *ngx_http_gray_release_known(
-    ngx_http_gray_names_t *names, ngx_str_t *name);
+    ngx_http_gray_names_t *names, ngx_str_t *name, ngx_int_t *index);
 static ngx_int_t ngx_http_gray_release_upstream(void *data, ngx_str_t *name,
     void **peer, char *why);
+static ngx_uint_t ngx_http_gray_release_mentions(
+    const ngx_http_gray_json_t *node, ngx_str_t *name);
 static void ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names,
     ngx_str_t *name, char *why);
 static void ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
@@ -116,7 +121,8 @@ ngx_http_gray_release_build(ngx_conf_t *cf, ngx_http_gray_release_t *release,
     ngx_http_gray_document_t   document;
     ngx_http_gray_rules_env_t  env;
 
-    ngx_http_gray_release_names(cf, &names, &env);
+    ngx_http_gray_release_names(cf, release, &names, &env);
+    names.current = current;
 
     document.schema.release = release->name;
     document.schema.kind = release->kind;
@@ -131,12 +137,14 @@ ngx_http_gray_release_build(ngx_conf_t *cf, ngx_http_gray_release_t *release,
 
 
 static void
-ngx_http_gray_release_names(ngx_conf_t *cf, ngx_http_gray_names_t *names,
-    ngx_http_gray_rules_env_t *env)
+ngx_http_gray_release_names(ngx_conf_t *cf, ngx_http_gray_release_t *release,
+    ngx_http_gray_names_t *names, ngx_http_gray_rules_env_t *env)
 {
     ngx_cycle_t  *cycle;
 
     names->cf = cf;
+    names->release = release;
+    names->current = NULL;
 
     if (cf) {
         names->gmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -177,7 +185,6 @@ ngx_http_gray_release_attribute(void *data, ngx_str_t *name, void **source,
 
     ngx_int_t             index;
     ngx_str_t             bare;
-    ngx_uint_t            i;
     ngx_http_variable_t  *v;
 
     *source = NULL;
@@ -195,27 +202,29 @@ ngx_http_gray_release_attribute(void *data, ngx_str_t *name, void **source,
     bare.len = name->len - 1;
     bare.data = name->data + 1;
 
-    v = names->cmcf->variables.elts;
-
-    for (i = 0; i < names->cmcf->variables.nelts; i++) {
-
-        /* while nginx reads its configuration an index may be of nothing */
-
-        if (names->cf == NULL
-            && v[i].name.len == bare.len
-            && ngx_strncmp(v[i].name.data, bare.data, bare.len) == 0)
-        {
-            *source = (void *) ((uintptr_t) i << 1 | 1);
-            return NGX_OK;
-        }
-    }
-
-    v = ngx_http_gray_release_known(names, &bare);
+    v = ngx_http_gray_release_known(names, &bare, &index);
 
     if (v == NULL) {
+
+        if (ngx_http_gray_release_mentions(names->current, name)) {
+            return NGX_OK;
+        }
+
         ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
                      "unknown variable \"%*s\", this nginx has none of that "
                      "name%Z", ngx_min(name->len, 80), name->data);
+        return NGX_DECLINED;
+    }
+
+    /* the variables of a release have it as their data */
+
+    if (v->data == (uintptr_t) names->release
+        || (bare.len == sizeof("gray_decisions") - 1
+            && ngx_strncmp(bare.data, "gray_decisions", bare.len) == 0))
+    {
+        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
+                     "\"%*s\" is what the release itself decides%Z",
+                     ngx_min(name->len, 80), name->data);
         return NGX_DECLINED;
     }
 
@@ -226,26 +235,32 @@ ngx_http_gray_release_attribute(void *data, ngx_str_t *name, void **source,
             ngx_sprintf((u_char *) why, "cannot be indexed%Z");
             return NGX_DECLINED;
         }
-
-    } else {
-        *source = v;
     }
+
+    *source = (index == NGX_ERROR) ? (void *) v
+                                   : (void *) ((uintptr_t) index << 1 | 1);
 
     return NGX_OK;
 }
 
 
+/* NULL where there is none; "index" is NGX_ERROR where it is not indexed */
+
 static ngx_http_variable_t *
-ngx_http_gray_release_known(ngx_http_gray_names_t *names, ngx_str_t *name)
+ngx_http_gray_release_known(ngx_http_gray_names_t *names, ngx_str_t *name,
+    ngx_int_t *index)
 {
     size_t                len;
     ngx_uint_t            i;
     ngx_hash_key_t       *key;
     ngx_http_variable_t  *v, *found;
 
-    found = NULL;
+    *index = NGX_ERROR;
 
     if (names->cf) {
+
+        /* an index may still be of nothing */
+
         key = names->cmcf->variables_keys->keys.elts;
 
         for (i = 0; i < names->cmcf->variables_keys->keys.nelts; i++) {
@@ -257,6 +272,17 @@ ngx_http_gray_release_known(ngx_http_gray_names_t *names, ngx_str_t *name)
         }
 
     } else {
+        v = names->cmcf->variables.elts;
+
+        for (i = 0; i < names->cmcf->variables.nelts; i++) {
+            if (v[i].name.len == name->len
+                && ngx_strncmp(v[i].name.data, name->data, name->len) == 0)
+            {
+                *index = i;
+                return &v[i];
+            }
+        }
+
         found = ngx_hash_find(&names->cmcf->variables_hash,
                               ngx_hash_key(name->data, name->len), name->data,
                               name->len);
@@ -265,6 +291,7 @@ ngx_http_gray_release_known(ngx_http_gray_names_t *names, ngx_str_t *name)
         }
     }
 
+    found = NULL;
     v = names->cmcf->prefix_variables.elts;
     len = 0;
 
@@ -335,13 +362,47 @@ ngx_http_gray_release_upstream(void *data, ngx_str_t *name, void **peer,
 
     ngx_destroy_pool(pool);
 
-    if (*peer) {
+    if (*peer || ngx_http_gray_release_mentions(names->current, name)) {
         return NGX_OK;
     }
 
     ngx_http_gray_release_upstreams(names, name, why);
 
     return NGX_DECLINED;
+}
+
+
+/*
+ * A name that the live document has may stay although nginx.conf has lost it:
+ * who wants to get out of that must be able to change weights or to disable.
+ */
+
+static ngx_uint_t
+ngx_http_gray_release_mentions(const ngx_http_gray_json_t *node,
+    ngx_str_t *name)
+{
+    ngx_str_t                    text;
+    const char                  *key;
+    const ngx_http_gray_json_t  *child;
+
+    for (child = ngx_http_gray_json_first(node);
+         child;
+         child = ngx_http_gray_json_next(child))
+    {
+        key = ngx_http_gray_json_key(child);
+        text = ngx_http_gray_json_text(child);
+
+        if ((key && ngx_strlen(key) == name->len
+             && ngx_strncasecmp((u_char *) key, name->data, name->len) == 0)
+            || (text.len == name->len
+                && ngx_strncasecmp(text.data, name->data, name->len) == 0)
+            || ngx_http_gray_release_mentions(child, name))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -411,7 +472,7 @@ ngx_http_gray_release_declare(ngx_conf_t *cf, ngx_http_gray_release_t *release,
         return NGX_OK;
     }
 
-    ngx_http_gray_release_names(cf, &names, &env);
+    ngx_http_gray_release_names(cf, release, &names, &env);
 
     return ngx_http_gray_release_upstream(&names, &name,
                                           (void **) &release->peer, why);
@@ -519,7 +580,7 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
     ngx_log_t *log)
 {
     ngx_str_t                  missed;
-    ngx_uint_t                 missing;
+    ngx_uint_t                 missing, enabled;
     ngx_http_gray_json_t      *doc;
     ngx_http_gray_rules_t     *rules;
     ngx_http_gray_names_t      names;
@@ -532,7 +593,7 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
         return;
     }
 
-    ngx_http_gray_release_names(NULL, &names, &env);
+    ngx_http_gray_release_names(NULL, release, &names, &env);
 
     rules = ngx_http_gray_rules_compile(doc, &env, NULL, ngx_cycle->log);
 
@@ -563,6 +624,7 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
                       "serves", &release->name, snapshot.revision,
                       &ngx_http_gray_rules_baseline(rules)->upstream);
 
+        enabled = ngx_http_gray_rules_enabled(rules);
         ngx_http_gray_rules_destroy(rules);
 
         health = NGX_HTTP_GRAY_BASELINE_GONE;
@@ -571,6 +633,10 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
         if (rules == NULL) {
             ngx_http_gray_release_uncompiled(release, log);
             return;
+        }
+
+        if (!enabled) {
+            ngx_http_gray_rules_disable(rules);
         }
     }
 

@@ -353,7 +353,7 @@ ngx_http_gray_request_degrade(ngx_http_request_t *r,
 
     variant.name = release->baseline;
     variant.peer = release->peer;
-    ngx_str_null(&variant.upstream);
+    ngx_str_set(&variant.upstream, "");
 
     if (release->peer) {
         variant.upstream = release->peer->host;

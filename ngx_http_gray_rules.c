@@ -315,6 +315,20 @@ ngx_http_gray_rules_baseline(ngx_http_gray_rules_t *rules)
 
 
 ngx_uint_t
+ngx_http_gray_rules_enabled(ngx_http_gray_rules_t *rules)
+{
+    return rules->enabled;
+}
+
+
+void
+ngx_http_gray_rules_disable(ngx_http_gray_rules_t *rules)
+{
+    rules->enabled = 0;
+}
+
+
+ngx_uint_t
 ngx_http_gray_rules_missing(ngx_http_gray_rules_t *rules, ngx_str_t *name)
 {
     *name = rules->missed;
@@ -543,6 +557,8 @@ ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
             rules->baseline = v;
         }
 
+        ngx_str_set(&v->upstream, "");
+
         upstream = ngx_http_gray_json_get(member, "upstream");
 
         if (ngx_http_gray_json_type(upstream) != NGX_HTTP_GRAY_JSON_STRING) {
@@ -617,7 +633,7 @@ ngx_http_gray_rules_keys(ngx_http_gray_compile_t *cp,
     {
         name = ngx_http_gray_json_text(item);
 
-        if (name.len == 0) {
+        if (name.len < 2 || name.data[0] != '$') {
             continue;
         }
 
@@ -711,7 +727,7 @@ ngx_http_gray_rules_cookie(ngx_http_gray_compile_t *cp,
             seconds = ngx_parse_time(&value, 1);
             p = ngx_sprintf(p, "%i", seconds == NGX_ERROR ? 0 : seconds);
 
-        } else {
+        } else if (value.len) {
             p = ngx_cpymem(p, value.data, value.len);
         }
     }
@@ -753,7 +769,7 @@ ngx_http_gray_rules_rules(ngx_http_gray_compile_t *cp,
     ngx_str_t              *name, text;
     ngx_uint_t              i;
     ngx_http_gray_rule_t   *rule;
-    ngx_http_gray_json_t   *list, *item;
+    ngx_http_gray_json_t   *list, *item, *when;
     ngx_http_gray_path_t    path[3];
     ngx_http_gray_rules_t  *rules;
 
@@ -803,8 +819,11 @@ ngx_http_gray_rules_rules(ngx_http_gray_compile_t *cp,
                         - name->data;
         }
 
-        rule->when = ngx_http_gray_rules_when(cp, &path[2],
-                                         ngx_http_gray_json_get(item, "when"));
+        when = ngx_http_gray_json_get(item, "when");
+
+        if (ngx_http_gray_json_type(when) == NGX_HTTP_GRAY_JSON_OBJECT) {
+            rule->when = ngx_http_gray_rules_when(cp, &path[2], when);
+        }
 
         text = ngx_http_gray_json_text(ngx_http_gray_json_get(item,
                                                               "variant"));
@@ -881,13 +900,9 @@ ngx_http_gray_rules_when(ngx_http_gray_compile_t *cp,
     if (ngx_http_gray_json_type(when) != NGX_HTTP_GRAY_JSON_OBJECT
         || ngx_http_gray_json_first(when) == NULL)
     {
-        /* that a rule has no "when" at all is told by who judges its members */
-
-        if (when) {
-            ngx_http_gray_json_fault(cp->tests.faults, path,
-                                     "must be an object with at least one "
-                                     "condition");
-        }
+        ngx_http_gray_json_fault(cp->tests.faults, path,
+                                 "must be an object with at least one "
+                                 "condition");
 
         return NULL;
     }
@@ -1023,6 +1038,9 @@ ngx_http_gray_rules_attribute(ngx_http_gray_compile_t *cp,
     name.len = ngx_strlen(path->key);
 
     slot = ngx_http_gray_rules_slot(cp, path, &name);
+    if (slot == NULL) {
+        return NULL;
+    }
 
     node = ngx_http_gray_rules_node(cp, NGX_HTTP_GRAY_NODE_LEAF);
     if (node == NULL) {
@@ -1030,10 +1048,9 @@ ngx_http_gray_rules_attribute(ngx_http_gray_compile_t *cp,
     }
 
     node->slot = slot;
-
     node->tests = ngx_http_gray_tests_compile(&cp->tests, path, test);
 
-    return slot && node->tests ? node : NULL;
+    return node->tests ? node : NULL;
 }
 
 
@@ -1188,7 +1205,9 @@ ngx_http_gray_rules_arms(const ngx_http_gray_json_t *doc,
         arms->n++;
     }
 
-    rc = ngx_http_gray_allocation_fits(arms->arm, arms->n, arms->baseline);
+    rc = arms->n ? ngx_http_gray_allocation_fits(arms->arm, arms->n,
+                                                 arms->baseline)
+                 : NGX_DECLINED;
 
     if (rc == NGX_OK) {
         rc = ngx_http_gray_allocation_rest(arms->arm, arms->n,

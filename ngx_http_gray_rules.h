@@ -138,6 +138,10 @@ ngx_int_t ngx_http_gray_rules_verdict(ngx_http_gray_rules_t *rules,
 ngx_http_gray_variant_t *ngx_http_gray_rules_baseline(
     ngx_http_gray_rules_t *rules);
 
+/* "enabled" of the document, which may be taken back, too */
+ngx_uint_t ngx_http_gray_rules_enabled(ngx_http_gray_rules_t *rules);
+void ngx_http_gray_rules_disable(ngx_http_gray_rules_t *rules);
+
 /* how many names of the document are unknown here, and the first of them */
 ngx_uint_t ngx_http_gray_rules_missing(ngx_http_gray_rules_t *rules,
     ngx_str_t *name);

@@ -135,11 +135,18 @@ is($told->{variant}, 'canary', 'explained');
 like($told->{detail}, qr/^the document names what nginx\.conf does not have/,
      'explained: detail');
 
-# the document can still be changed, but not to what is missing
+# the document can still be changed, but not to another name that is missing
+
+is($t->api('PATCH', '/gray/releases/app',
+           { enabled => JSON::PP::false() })->{status}, 200,
+   'a change that keeps what is missing');
+is($t->get('/', Cookie => 'uid=1')->{body}, 'v1', 'the kill switch works');
+is($t->api('PATCH', '/gray/releases/app',
+           { enabled => JSON::PP::true() })->{status}, 200, 'and back');
 
 my $response = $t->api('PATCH', '/gray/releases/app',
-                       { enabled => JSON::PP::false() });
-is($response->{status}, 422, 'a change that keeps what is missing');
+                       { variants => { canary => { upstream => 'x' } } });
+is($response->{status}, 422, 'another name that is missing');
 is($response->{json}{errors}[0]{pointer}, '/variants/canary/upstream',
    'is refused for it');
 is($t->api('PATCH', '/gray/releases/app', { variants => { canary => {
@@ -166,6 +173,10 @@ is($t->get('/', Cookie => 'uid=1')->{body}, 'v1', 'as declared');
 $told = $t->api('POST', '/gray/releases/app/explain',
                 { '$cookie_uid' => 1 })->{json};
 is($told->{upstream}, 'app_v1', 'as is explained');
+is($t->api('PATCH', '/gray/releases/app',
+           { enabled => JSON::PP::false() })->{status}, 200,
+   'the kill switch can be flipped');
+is($t->get('/', Cookie => 'uid=1')->{body}, 'v1', 'to the declared baseline');
 like($told->{detail}, qr/^the baseline's upstream is gone/, 'and why');
 
 is($t->api('DELETE', '/gray/releases/app')->{status}, 200, 'DELETE');
