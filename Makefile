@@ -4,9 +4,11 @@
 # T='FILE ...'    only these tests of t/ or t/unit/
 # J=N             so many tests at a time
 
-# the tests that are run under valgrind
+# the tests that are run under valgrind: the rest puts nginx under load, or
+# starts it hundreds of times
 
-CORE = $(wildcard t/*.t)
+CORE = $(wildcard t/admin_*.t t/conf_accepted.t t/conf_zone.t t/decision_*.t \
+	t/protocol_*.t t/reload_live.t)
 
 export NGINX T J
 

@@ -62,7 +62,11 @@ http {
         location /proxy  { proxy_pass http://app; }
         location /return { return 200 $gray_app; }
         location /other  { return 200 "$gray_other,$gray_other_bucket"; }
-        location /hidden { proxy_hide_header Set-Cookie; proxy_pass http://app; }
+
+        location /hidden {
+            proxy_hide_header Set-Cookie;
+            proxy_pass http://app;
+        }
 
         # what asks first is a filter of headers
 
@@ -76,14 +80,23 @@ http {
         }
 
         location /both {
-            return 200 "$gray_app,$gray_app_bucket,$gray_same,$gray_same_bucket";
+            set $same "$gray_same,$gray_same_bucket";
+            return 200 "$gray_app,$gray_app_bucket,$same";
         }
 
         location /missing   { return 404; }
         location /not_found { proxy_pass http://app; }
-        location /error     { add_header X-Variant $gray_app always; return 503; }
         location /redirect  { if ($gray_app) { return 302 /elsewhere; } }
-        location /static/   { add_header X-Variant $gray_app; alias %%DIR%%/html/; }
+
+        location /error {
+            add_header X-Variant $gray_app always;
+            return 503;
+        }
+
+        location /static/ {
+            add_header X-Variant $gray_app;
+            alias %%DIR%%/html/;
+        }
 
         # what asks first is the body, whose header is on its way
 

@@ -42,7 +42,23 @@ my %document = (
 
 $t->write_file("$_.json", $document{$_}) for keys %document;
 
-$t->config(<<'END')->start;
+
+# all the variables of a release in one
+
+sub variables {
+    my ($release) = @_;
+
+    my $value = join '|', map { "\$gray_$release$_" }
+                '', qw(_upstream _reason _rule _bucket _revision);
+
+    return "    map $release \$$release { default \"$value\"; }\n";
+}
+
+
+my $maps = join '', map { variables($_) }
+           qw(disabled ruled keyed drawn feature);
+
+(my $config = <<'END') =~ s/^MAPS$/$maps/m;
 http {
     gray_zone gray 1m;
 
@@ -73,34 +89,36 @@ http {
         match on $http_x_feature exists;
     }
 
-    map disabled $disabled {
-        default "$gray_disabled|$gray_disabled_upstream|$gray_disabled_reason|$gray_disabled_rule|$gray_disabled_bucket|$gray_disabled_revision";
-    }
-
-    map ruled $ruled {
-        default "$gray_ruled|$gray_ruled_upstream|$gray_ruled_reason|$gray_ruled_rule|$gray_ruled_bucket|$gray_ruled_revision";
-    }
-
-    map keyed $keyed {
-        default "$gray_keyed|$gray_keyed_upstream|$gray_keyed_reason|$gray_keyed_rule|$gray_keyed_bucket|$gray_keyed_revision";
-    }
-
-    map drawn $drawn {
-        default "$gray_drawn|$gray_drawn_upstream|$gray_drawn_reason|$gray_drawn_rule|$gray_drawn_bucket|$gray_drawn_revision";
-    }
-
-    map feature $feature {
-        default "$gray_feature|$gray_feature_upstream|$gray_feature_reason|$gray_feature_rule|$gray_feature_bucket|$gray_feature_revision";
-    }
+MAPS
 
     server {
         listen 127.0.0.1:%%PORT%%;
 
-        location /disabled  { add_header X-D $disabled; proxy_pass http://disabled; }
-        location /ruled     { add_header X-D $ruled;    proxy_pass http://ruled; }
-        location /keyed     { add_header X-D $keyed;    proxy_pass http://keyed; }
-        location /drawn     { add_header X-D $drawn;    proxy_pass http://drawn; }
-        location /feature   { add_header X-D $feature;  return 200 $gray_feature; }
+        location /disabled {
+            add_header X-D $disabled;
+            proxy_pass http://disabled;
+        }
+
+        location /ruled {
+            add_header X-D $ruled;
+            proxy_pass http://ruled;
+        }
+
+        location /keyed {
+            add_header X-D $keyed;
+            proxy_pass http://keyed;
+        }
+
+        location /drawn {
+            add_header X-D $drawn;
+            proxy_pass http://drawn;
+        }
+
+        location /feature {
+            add_header X-D $feature;
+            return 200 $gray_feature;
+        }
+
         location /decisions { return 200 $gray_decisions; }
 
         location /if {
@@ -120,6 +138,8 @@ http {
     server { listen 127.0.0.1:%%PORT_v2%%; return 200 v2; }
 }
 END
+
+$t->config($config)->start;
 
 for my $variant (qw(on off)) {
     mkdir $t->dir . "/$variant";

@@ -219,7 +219,10 @@ below(uint32_t n)
 static int
 cmp_pieces(const void *a, const void *b)
 {
-    const piece_t  *first = a, *second = b;
+    const piece_t  *first, *second;
+
+    first = a;
+    second = b;
 
     return (first->start > second->start) - (first->start < second->start);
 }

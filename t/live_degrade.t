@@ -1,0 +1,181 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# A worker that is killed, anywhere, tears no document and blocks nobody:
+# killed while others write, stopped and killed with the lock in its hands.
+
+use strict;
+use warnings;
+
+use FindBin;
+use Test::More;
+
+use lib "$FindBin::Bin/lib";
+use Test::Gray;
+use Test::Gray::Process;
+
+my $t = Test::Gray->new->config(<<'END')->start;
+worker_processes 2;
+
+http {
+    gray_zone gray 1m;
+
+    gray_release app {
+        zone gray;
+        hash $arg_uid;
+        variant off;
+        variant on weight=50%;
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location /      { return 200 "$gray_app $gray_app_revision"; }
+        location /gray/ { gray_admin; }
+    }
+}
+END
+
+
+sub patch {
+    my ($weight) = @_;
+
+    return $t->api('PATCH', '/gray/releases/app',
+                   { variants => { on => { weight => $weight } } });
+}
+
+
+sub document { return $t->api('GET', '/gray/releases/app')->{json} }
+
+
+# workers die while somebody writes without a pause; who writes notes what was
+# answered
+
+my $writer = $t->child(sub {
+    my $over;
+
+    $SIG{USR1} = sub { $over = 1 };
+    open my $fh, '>', $t->dir . '/answers';
+
+    for (my $n = 0; !$over; $n++) {
+        my $response = patch($n % 100);
+
+        printf {$fh} "%s %s %s\n", $response->{status},
+            $response->{json}{revision} || 0, $n % 100;
+    }
+
+    close $fh;
+    POSIX::_exit(0);
+});
+
+my $kills = 10;
+
+for (1 .. $kills) {
+    my $revision = document()->{revision};
+
+    ok(wait_until(sub { document()->{revision} > $revision }),
+       'it is written');
+    $t->kill_worker('KILL', ($t->workers)[rand 2]);
+}
+
+kill 'USR1', $writer;
+wait_until(sub { !alive($writer) });
+$t->reap($writer);
+
+my @answers = map { [ split ] } split /\n/, $t->read_file('answers');
+my @good = grep { $_->[0] == 200 } @answers;
+my %other = map { $_->[0] => 1 } grep { $_->[0] != 200 } @answers;
+
+# 599 is a connection of a worker that was killed
+
+delete $other{599};
+
+cmp_ok(scalar @good, '>', $kills, 'there were ' . @good . ' changes');
+is(join(' ', keys %other), '', 'nothing else was answered');
+is(scalar(grep { $good[$_][1] <= $good[$_ - 1][1] } 1 .. $#good), 0,
+   'the revision always grows');
+
+my $document = document();
+
+cmp_ok($document->{revision}, '>=', $good[-1][1], 'nothing was lost');
+is($document->{variants}{on}{weight}, $good[-1][2],
+   'the last change is in force') if $document->{revision} == $good[-1][1];
+
+# the rest needs a worker that stands still at a certain function
+
+my ($status, $out) = capture('gdb', '--batch', '-p', ($t->workers)[0], '-ex',
+                             'info address ngx_http_gray_shm_unlock');
+
+SKIP: {
+    skip('no gdb that may attach and finds the function', 1)
+        if $ENV{TEST_NGINX_WRAPPER} || $status != 0
+           || $out !~ /^Symbol "ngx_http_gray_shm_unlock" is/m;
+
+    # before the new revision is stored, and behind that
+
+    held('ngx_http_gray_shm_publish_locked', 0);
+    held('ngx_http_gray_shm_unlock', 1);
+}
+
+$t->done;
+
+
+sub held {
+    my ($function, $stored) = @_;
+
+    is(patch(50)->{status}, 200, "$function: before");
+
+    my $revision = document()->{revision};
+    my $worker = ($t->workers)[0];
+
+    # stops there, until it is told to be killed
+
+    my $go = $t->dir . "/$function";
+    my $gdb = $t->spawn(qw(gdb --batch -p), $worker, map { ('-ex', $_) }
+        'handle all nostop noprint pass', "break $function",
+        'echo ready\n', 'continue', 'echo standing\n',
+        "shell until [ -e $go ]; do sleep 0.02; done", 'kill');
+
+    ok(wait_until(sub { $t->read_file("stderr.$gdb") =~ /^ready/m }),
+       "$function: gdb is there");
+
+    # until one of the changes has come to the worker that gdb holds
+
+    my $standing = sub { $t->read_file("stderr.$gdb") =~ /^standing/m };
+    my @asking;
+
+    until ($standing->()) {
+        my $weight = 60 + @asking % 10;
+
+        push @asking, $t->child(sub { patch($weight); POSIX::_exit(0) });
+        wait_until(sub { !alive($asking[-1]) || $standing->() });
+    }
+
+    my $document = document();
+    my $now = $document->{revision};
+
+    is($t->get('/?uid=1')->{status}, 200, "$function: requests are served");
+
+    my $response = patch(70);
+
+    is($response->{status}, 503, "$function: a change has to wait");
+    ok($response->{headers}{'retry-after'}, "$function: and is told so");
+
+    $t->expect(qr/worker process $worker exited on signal 9/);
+    $t->write_file($function, '');
+
+    ok(wait_until(sub { !alive($worker) && $t->workers >= 2 }),
+       "$function: the worker is killed");
+
+    $t->reap($_) for $gdb, @asking;
+
+    # none or all of what it wrote is there
+
+    is_deeply(document(), $document, "$function: a whole document");
+    cmp_ok($now, $stored ? '>' : '>=', $revision, "$function: its revision");
+
+    $response = patch(80);
+
+    is($response->{status}, 200, "$function: the lock is free");
+    is($response->{json}{revision}, $now + 1, "$function: the next one");
+}

@@ -1,0 +1,1150 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+/*
+ * The shared zone, over anonymous shared memory: blocks, the size that is
+ * told to be needed, and processes that read, write, stop and die.
+ */
+
+
+#include "unit.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "ngx_http_gray_shm.h"
+
+/*
+ * The wrappers to be linked: __wrap_malloc, __wrap_calloc, __wrap_realloc,
+ * __wrap_posix_memalign, __wrap_pcre2_compile_8,
+ * __wrap_pcre2_match_data_create_8, __wrap_pcre2_match_context_create_8
+ */
+
+#include "memory.h"
+
+
+/* what processes tell each other, and of the test */
+
+typedef struct {
+    ngx_atomic_t  published;
+    ngx_atomic_t  done;
+} told_t;
+
+
+/* a child says that it is there, then waits until its parent closes "go" */
+
+typedef struct {
+    int           ready[2];
+    int           go[2];
+} gate_t;
+
+
+/* the first bytes of a text that can be checked; the rest follows from it */
+
+typedef struct {
+    uint64_t      revision;
+    uint64_t      len;
+} head_t;
+
+
+static char              line[512];
+static ngx_log_t         quiet;
+static ngx_shm_zone_t    shm_zone;
+static uint64_t          seed;
+
+
+static void
+keep_line(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
+{
+    (void) log;
+    (void) level;
+
+    len = ngx_min(len, sizeof(line) - 1);
+    memcpy(line, buf, len);
+    line[len] = '\0';
+}
+
+
+static void *
+map(size_t size)
+{
+    void  *p;
+
+    p = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_ANON|MAP_SHARED, -1, 0);
+    assert_ptr_not_equal(p, MAP_FAILED);
+
+    return p;
+}
+
+
+/* memory with a slab pool in it, as nginx hands it to the init handler */
+
+static void
+create(ngx_http_gray_zone_t *zone, size_t size, size_t document)
+{
+    ngx_slab_pool_t  *sp;
+
+    memset(zone, 0, sizeof(ngx_http_gray_zone_t));
+
+    shm_zone.shm.addr = map(size);
+    shm_zone.shm.size = size;
+    shm_zone.shm.name = string("gray");
+    shm_zone.shm.log = &quiet;
+
+    sp = (ngx_slab_pool_t *) shm_zone.shm.addr;
+    sp->end = shm_zone.shm.addr + size;
+    sp->min_shift = 3;
+    sp->addr = shm_zone.shm.addr;
+
+    assert_int_equal(ngx_shmtx_create(&sp->mutex, &sp->lock, NULL), NGX_OK);
+    ngx_slab_init(sp);
+
+    zone->shm_zone = &shm_zone;
+    zone->document = document;
+}
+
+
+static void
+destroy(void)
+{
+    assert_int_equal(munmap(shm_zone.shm.addr, shm_zone.shm.size), 0);
+}
+
+
+static ngx_http_gray_block_t *
+block_of(ngx_http_gray_zone_t *zone, const char *name)
+{
+    ngx_str_t  s;
+
+    s = string(name);
+
+    return ngx_http_gray_shm_block(zone, &s);
+}
+
+
+static ngx_int_t
+publish(ngx_http_gray_zone_t *zone, ngx_http_gray_block_t *block,
+    const char *data, size_t len, ngx_http_gray_origin_e origin)
+{
+    ngx_int_t  rc;
+    ngx_str_t  text;
+
+    text.data = (u_char *) data;
+    text.len = len;
+
+    assert_int_equal(ngx_http_gray_shm_lock(zone), NGX_OK);
+    rc = ngx_http_gray_shm_publish_locked(zone, block, &text, origin);
+    ngx_http_gray_shm_unlock(zone);
+
+    return rc;
+}
+
+
+/* a child that ends in fn()'s status */
+
+static pid_t
+spawn(int (*fn)(ngx_http_gray_zone_t *zone, void *data),
+    ngx_http_gray_zone_t *zone, void *data)
+{
+    pid_t  pid;
+
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        ngx_pid = getpid();
+
+        /* nobody is to wait for a child that hangs */
+
+        alarm(120);
+        _exit(fn(zone, data));
+    }
+
+    return pid;
+}
+
+
+static int
+status_of(pid_t pid)
+{
+    int  status;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+
+    return status;
+}
+
+
+static void
+open_gate(gate_t *gate)
+{
+    assert_int_equal(pipe(gate->ready), 0);
+    assert_int_equal(pipe(gate->go), 0);
+}
+
+
+/* in a child: its own end of "go" would keep that open */
+
+static void
+at_gate(gate_t *gate)
+{
+    char  c;
+
+    (void) close(gate->go[1]);
+
+    if (write(gate->ready[1], "", 1) != 1 || read(gate->go[0], &c, 1) != 0) {
+        _exit(9);
+    }
+}
+
+
+static void
+await_gate(gate_t *gate, ngx_uint_t n)
+{
+    char  c;
+
+    while (n--) {
+        assert_int_equal(read(gate->ready[0], &c, 1), 1);
+    }
+}
+
+
+static void
+leave_gate(gate_t *gate)
+{
+    (void) close(gate->go[1]);
+}
+
+
+static void
+close_gate(gate_t *gate)
+{
+    (void) close(gate->ready[0]);
+    (void) close(gate->ready[1]);
+    (void) close(gate->go[0]);
+}
+
+
+static void
+test_blocks(void **state)
+{
+    size_t                  from[2], to[2], last;
+    ngx_uint_t              i, n;
+    ngx_http_gray_zone_t    zone, other;
+    ngx_http_gray_block_t  *block[4], *b;
+
+    static const char *names[] = {
+        "checkout", "check", "checkout_2",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    };
+
+    (void) state;
+
+    create(&zone, 1024 * 1024, 10001);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+    assert_null(ngx_http_gray_shm_next(&zone, NULL));
+
+    last = ngx_http_gray_shm_free(&zone);
+
+    for (i = 0; i < 4; i++) {
+        block[i] = block_of(&zone, names[i]);
+        assert_non_null(block[i]);
+        assert_int_equal(block[i]->size, 10001);
+        assert_int_equal(ngx_http_gray_shm_word(block[i]), 0);
+        assert_int_equal(block[i]->degraded, 0);
+        assert_string_equal((char *) block[i]->name, names[i]);
+        assert_int_equal((uintptr_t) block[i] % NGX_ALIGNMENT, 0);
+
+        /* two arenas that keep clear of each other and of the zone's end */
+
+        for (n = 0; n < 2; n++) {
+            from[n] = block[i]->arena[n];
+            to[n] = from[n] + 16 + 10001;
+            assert_true(to[n] <= shm_zone.shm.size);
+            assert_int_equal(from[n] % NGX_ALIGNMENT, 0);
+        }
+
+        assert_true(to[0] <= from[1]);
+        assert_true(shm_zone.shm.addr + from[0] >= (u_char *) (block[i] + 1));
+
+        assert_true(ngx_http_gray_shm_free(&zone) < last);
+        last = ngx_http_gray_shm_free(&zone);
+    }
+
+    /* the same by name, in the same order, in this process or another */
+
+    zone.document = 20000;
+
+    memset(&other, 0, sizeof(ngx_http_gray_zone_t));
+    other.shm_zone = &shm_zone;
+    other.document = 30000;
+    assert_int_equal(ngx_http_gray_shm_attach(&other), NGX_OK);
+
+    for (i = 4; i-- > 0; /* void */) {
+        assert_ptr_equal(block_of(&zone, names[i]), block[i]);
+        assert_ptr_equal(block_of(&other, names[i]), block[i]);
+        assert_int_equal(block[i]->size, 10001);
+    }
+
+    assert_int_equal(ngx_http_gray_shm_free(&zone), last);
+
+    b = NULL;
+
+    for (i = 0; i < 4; i++) {
+        b = ngx_http_gray_shm_next(&other, b);
+        assert_ptr_equal(b, block[i]);
+    }
+
+    assert_null(ngx_http_gray_shm_next(&other, b));
+
+    /* a new one is of the size that is declared now */
+
+    b = block_of(&other, "later");
+    assert_int_equal(b->size, 30000);
+    assert_ptr_equal(ngx_http_gray_shm_next(&zone, block[3]), b);
+
+    destroy();
+}
+
+
+static void
+test_layout(void **state)
+{
+    ngx_http_gray_zone_t  zone;
+
+    (void) state;
+
+    create(&zone, 256 * 1024, 4096);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+
+    *(uint64_t *) zone.shpool->data ^= 1;
+    line[0] = '\0';
+
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_ERROR);
+    assert_non_null(strstr(line, "gray_zone \"gray\" holds data of another "
+                                 "layout, restart nginx"));
+
+    destroy();
+}
+
+
+/* does a zone of so many pages take n blocks? */
+
+static ngx_uint_t
+takes(size_t pages, size_t document, ngx_uint_t n)
+{
+    char                  name[32];
+    ngx_uint_t            i;
+    ngx_http_gray_zone_t  zone;
+
+    create(&zone, pages * ngx_pagesize, document);
+
+    i = 0;
+
+    if (ngx_http_gray_shm_attach(&zone) == NGX_OK) {
+        for ( /* void */ ; i < n; i++) {
+            sprintf(name, "r%lu", (unsigned long) i);
+
+            if (block_of(&zone, name) == NULL) {
+                break;
+            }
+        }
+    }
+
+    destroy();
+
+    return i == n;
+}
+
+
+static void
+test_need(void **state)
+{
+    size_t                need, low, high, middle;
+    ngx_uint_t            i, k;
+    ngx_http_gray_zone_t  zone;
+
+    static const size_t  documents[] = {
+        1024, 1025, 4096, 5000, 16384, 65536, 65537, 100000, 1048576
+    };
+    static const ngx_uint_t  counts[] = { 1, 2, 3, 10, 50, 200 };
+
+    (void) state;
+
+    for (i = 0; i < ITEMS(documents); i++) {
+        for (k = 0; k < ITEMS(counts); k++) {
+
+            if (documents[i] * counts[k] > 8 * 1024 * 1024) {
+                continue;
+            }
+
+            memset(&zone, 0, sizeof(ngx_http_gray_zone_t));
+            zone.document = documents[i];
+
+            need = ngx_http_gray_shm_need(&zone, counts[k]);
+            assert_int_equal(need % ngx_pagesize, 0);
+
+            if (!takes(need / ngx_pagesize, documents[i], counts[k])) {
+                fail_msg("%lu releases of %lu bytes need more than %lu",
+                         (unsigned long) counts[k],
+                         (unsigned long) documents[i], (unsigned long) need);
+            }
+
+            /* what less would do */
+
+            low = 2;
+            high = need / ngx_pagesize;
+
+            while (low < high) {
+                middle = (low + high) / 2;
+
+                if (takes(middle, documents[i], counts[k])) {
+                    high = middle;
+
+                } else {
+                    low = middle + 1;
+                }
+            }
+
+            if (need > high * ngx_pagesize * 11 / 10 + 2 * ngx_pagesize) {
+                fail_msg("%lu releases of %lu bytes need %lu, not %lu",
+                         (unsigned long) counts[k],
+                         (unsigned long) documents[i],
+                         (unsigned long) (high * ngx_pagesize),
+                         (unsigned long) need);
+            }
+        }
+    }
+}
+
+
+/* a zone that is full says what would take all there is, and the rest */
+
+static void
+test_full(void **state)
+{
+    char                   name[32];
+    size_t                 need, free;
+    ngx_uint_t             i, n;
+    ngx_http_gray_zone_t   zone, larger;
+    ngx_http_gray_block_t *b;
+
+    (void) state;
+
+    create(&zone, 200 * ngx_pagesize, 65536);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+
+    /* of two sizes */
+
+    for (n = 0; /* void */ ; n++) {
+        zone.document = (n % 2) ? 65536 : 10000;
+        sprintf(name, "r%lu", (unsigned long) n);
+
+        if (block_of(&zone, name) == NULL) {
+            break;
+        }
+    }
+
+    assert_in_range(n, 5, 20);
+
+    /* what did not fit left nothing behind */
+
+    free = ngx_http_gray_shm_free(&zone);
+    assert_null(block_of(&zone, "another_one"));
+    assert_int_equal(ngx_http_gray_shm_free(&zone), free);
+
+    i = 0;
+
+    for (b = ngx_http_gray_shm_next(&zone, NULL);
+         b;
+         b = ngx_http_gray_shm_next(&zone, b))
+    {
+        i++;
+    }
+
+    assert_int_equal(i, n);
+
+    zone.document = 65536;
+    need = ngx_http_gray_shm_need(&zone, 3);
+    destroy();
+
+    create(&larger, need, 65536);
+    assert_int_equal(ngx_http_gray_shm_attach(&larger), NGX_OK);
+
+    for (i = 0; i < n + 3; i++) {
+        larger.document = (i % 2 || i >= n) ? 65536 : 10000;
+        sprintf(name, "r%lu", (unsigned long) i);
+        assert_non_null(block_of(&larger, name));
+    }
+
+    destroy();
+
+    /* no room for a header even */
+
+    create(&zone, ngx_pagesize, 65536);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_ERROR);
+    assert_true(ngx_http_gray_shm_need(&zone, 1) > 2 * 65536);
+    destroy();
+}
+
+
+static void
+test_publish(void **state)
+{
+    char                      text[1001];
+    uint64_t                  word, revision;
+    ngx_uint_t                i;
+    ngx_http_gray_zone_t      zone;
+    ngx_http_gray_block_t    *one, *two;
+    ngx_http_gray_snapshot_t  s;
+
+    static const size_t  sizes[] = { 0, 1, 7, 8, 999, 1000, 0, 1000, 5 };
+
+    (void) state;
+
+    create(&zone, 256 * 1024, 1000);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+
+    one = block_of(&zone, "one");
+    two = block_of(&zone, "two");
+
+    assert_int_equal(ngx_http_gray_shm_read(&zone, one, &s), NGX_DECLINED);
+
+    word = 0;
+
+    for (i = 0; i < ITEMS(sizes); i++) {
+        memset(text, 'a' + i, sizeof(text));
+        text[sizes[i] ? sizes[i] - 1 : 0] = '$';
+
+        assert_int_equal(publish(&zone, one, text, sizes[i],
+                                 i % 2 ? NGX_HTTP_GRAY_API
+                                       : NGX_HTTP_GRAY_DECLARED),
+                         NGX_OK);
+
+        assert_int_not_equal(ngx_http_gray_shm_word(one), word);
+        word = ngx_http_gray_shm_word(one);
+
+        memset(&s, 0x5a, sizeof(ngx_http_gray_snapshot_t));
+        assert_int_equal(ngx_http_gray_shm_read(&zone, one, &s), NGX_OK);
+
+        assert_int_equal(s.word, word);
+        assert_int_equal(s.revision, i + 1);
+        assert_int_equal(s.origin, i % 2 ? NGX_HTTP_GRAY_API
+                                         : NGX_HTTP_GRAY_DECLARED);
+        assert_int_equal(s.text.len, sizes[i]);
+        assert_memory_equal(s.text.data, text, sizes[i]);
+        assert_int_equal(s.text.data[s.text.len], '\0');
+
+        free(s.text.data);
+    }
+
+    /* of the other release, nothing */
+
+    assert_int_equal(ngx_http_gray_shm_read(&zone, two, &s), NGX_DECLINED);
+
+    /* too long: nothing is changed */
+
+    assert_int_equal(publish(&zone, one, text, 1001, NGX_HTTP_GRAY_API),
+                     NGX_DECLINED);
+    assert_int_equal(ngx_http_gray_shm_word(one), word);
+    assert_int_equal(ngx_http_gray_shm_read(&zone, one, &s), NGX_OK);
+    assert_int_equal(s.text.len, sizes[ITEMS(sizes) - 1]);
+    revision = s.revision;
+    free(s.text.data);
+
+    /* memory is short */
+
+    allocations = 0;
+    failing = 1;
+    assert_int_equal(ngx_http_gray_shm_read(&zone, one, &s), NGX_ERROR);
+    failing = 0;
+
+    /* what a writer leaves behind that died before the end */
+
+    memset((u_char *) zone.shpool + one->arena[!(one->word & 1)], 0xff,
+           16 + 1000);
+    assert_int_equal(ngx_http_gray_shm_read(&zone, one, &s), NGX_OK);
+    assert_int_equal(s.revision, revision);
+    assert_memory_equal(s.text.data, text, s.text.len);
+    free(s.text.data);
+
+    assert_int_equal(publish(&zone, one, "again", 5, NGX_HTTP_GRAY_API),
+                     NGX_OK);
+    assert_int_equal(ngx_http_gray_shm_read(&zone, one, &s), NGX_OK);
+    assert_int_equal(s.revision, revision + 1);
+    assert_string_equal((char *) s.text.data, "again");
+    free(s.text.data);
+
+    /* a length that is none is no reason to read far */
+
+    memset((u_char *) zone.shpool + one->arena[one->word & 1] + 12, 0xff, 4);
+    assert_int_equal(ngx_http_gray_shm_read(&zone, one, &s), NGX_OK);
+    assert_int_equal(s.text.len, 1000);
+    free(s.text.data);
+
+    destroy();
+}
+
+
+/* a text of which each byte says whose it is */
+
+static void
+compose(uint64_t *buf, uint64_t revision, size_t len)
+{
+    size_t   i;
+    head_t  *head;
+
+    head = (head_t *) buf;
+    head->revision = revision;
+    head->len = len;
+
+    for (i = 2; i < (len + 7) / 8; i++) {
+        buf[i] = (revision + i) * 0x9e3779b97f4a7c15ULL;
+    }
+}
+
+
+static ngx_uint_t
+intact(ngx_http_gray_snapshot_t *s)
+{
+    size_t     i;
+    u_char     byte;
+    head_t     head;
+    uint64_t   word;
+
+    if (s->text.len < sizeof(head_t)) {
+        return 0;
+    }
+
+    memcpy(&head, s->text.data, sizeof(head_t));
+
+    if (head.revision != s->revision || head.len != s->text.len
+        || s->revision != s->word >> 1
+        || s->origin != (s->revision & 1 ? NGX_HTTP_GRAY_API
+                                         : NGX_HTTP_GRAY_DECLARED))
+    {
+        return 0;
+    }
+
+    for (i = sizeof(head_t); i < s->text.len; i++) {
+        word = (head.revision + i / 8) * 0x9e3779b97f4a7c15ULL;
+        memcpy(&byte, (u_char *) &word + i % 8, 1);
+
+        if (s->text.data[i] != byte) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* the next revision, of any length; 0 where another process writes */
+
+static ngx_uint_t
+write_next(ngx_http_gray_zone_t *zone, told_t *told)
+{
+    uint64_t                revision;
+    ngx_str_t               text;
+    ngx_http_gray_block_t  *block;
+
+    static uint64_t  buf[65536 / 8];
+
+    if (ngx_http_gray_shm_lock(zone) != NGX_OK) {
+        return 0;
+    }
+
+    block = ngx_http_gray_shm_next(zone, NULL);
+    revision = (ngx_http_gray_shm_word(block) >> 1) + 1;
+
+    text.len = sizeof(head_t) + draw(&seed) % (65536 - sizeof(head_t) + 1);
+    text.data = (u_char *) buf;
+    compose(buf, revision, text.len);
+
+    if (ngx_http_gray_shm_publish_locked(zone, block, &text,
+                                         revision & 1
+                                         ? NGX_HTTP_GRAY_API
+                                         : NGX_HTTP_GRAY_DECLARED)
+        != NGX_OK)
+    {
+        _exit(2);
+    }
+
+    ngx_http_gray_shm_unlock(zone);
+
+    __atomic_add_fetch(&told->published, 1, __ATOMIC_RELAXED);
+
+    return 1;
+}
+
+
+static int
+writer(ngx_http_gray_zone_t *zone, void *data)
+{
+    told_t      *told;
+    ngx_uint_t   i, n;
+
+    told = data;
+    seed = getpid();
+
+    while (__atomic_load_n(&told->done, __ATOMIC_ACQUIRE) == 0) {
+
+        (void) write_next(zone, told);
+
+        /* sometimes at once, sometimes with a break that readers can use */
+
+        n = draw(&seed) % 3 ? 0 : draw(&seed) % 20000;
+
+        for (i = 0; i < n; i++) {
+            __asm__ volatile ("" ::: "memory");
+        }
+
+        if (n > 15000) {
+            sched_yield();
+        }
+    }
+
+    return 0;
+}
+
+
+#define READS      3000
+#define REVISIONS  500
+
+
+static int
+reader(ngx_http_gray_zone_t *zone, void *data)
+{
+    uint64_t                   last;
+    ngx_uint_t                 n, different;
+    ngx_http_gray_block_t     *block;
+    ngx_http_gray_snapshot_t   s;
+
+    (void) data;
+
+    block = ngx_http_gray_shm_next(zone, NULL);
+    last = 0;
+    n = 0;
+    different = 0;
+
+    while (n < READS || different < REVISIONS) {
+
+        switch (ngx_http_gray_shm_read(zone, block, &s)) {
+
+        case NGX_OK:
+            break;
+
+        case NGX_AGAIN:
+            continue;
+
+        default:
+            return 3;
+        }
+
+        if (!intact(&s)) {
+            return 4;
+        }
+
+        if (s.revision < last) {
+            return 5;
+        }
+
+        different += (s.revision != last);
+        last = s.revision;
+        n++;
+
+        free(s.text.data);
+    }
+
+    return 0;
+}
+
+
+static void
+test_torn(void **state)
+{
+    pid_t                  readers[3], writers[2];
+    told_t                *told;
+    ngx_uint_t             i;
+    ngx_http_gray_zone_t   zone;
+
+    (void) state;
+
+    create(&zone, 256 * 1024, 65536);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+    assert_non_null(block_of(&zone, "checkout"));
+
+    told = map(sizeof(told_t));
+
+    assert_true(write_next(&zone, told));
+
+    for (i = 0; i < ITEMS(writers); i++) {
+        writers[i] = spawn(writer, &zone, told);
+    }
+
+    for (i = 0; i < ITEMS(readers); i++) {
+        readers[i] = spawn(reader, &zone, told);
+    }
+
+    for (i = 0; i < ITEMS(readers); i++) {
+        assert_int_equal(status_of(readers[i]), 0);
+    }
+
+    __atomic_store_n(&told->done, 1, __ATOMIC_RELEASE);
+
+    for (i = 0; i < ITEMS(writers); i++) {
+        assert_int_equal(status_of(writers[i]), 0);
+    }
+
+    /* each revision was written once, by the one or the other */
+
+    assert_int_equal(ngx_http_gray_shm_word(ngx_http_gray_shm_next(&zone,
+                                                                   NULL))
+                     >> 1,
+                     told->published);
+
+    munmap(told, sizeof(told_t));
+    destroy();
+}
+
+
+/* a writer is killed wherever it is */
+
+static void
+test_killed(void **state)
+{
+    int                        status;
+    pid_t                      pid;
+    told_t                    *told;
+    uint64_t                   last, revision;
+    ngx_uint_t                 i, k, n;
+    ngx_atomic_uint_t          before;
+    ngx_http_gray_zone_t       zone;
+    ngx_http_gray_block_t     *block;
+    ngx_http_gray_snapshot_t   s;
+
+    (void) state;
+
+    create(&zone, 256 * 1024, 65536);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+    block = block_of(&zone, "checkout");
+
+    told = map(sizeof(told_t));
+    assert_true(write_next(&zone, told));
+
+    last = 1;
+    seed = 8;
+
+    for (i = 0; i < 100; i++) {
+
+        before = told->published;
+        pid = spawn(writer, &zone, told);
+
+        n = 1 + draw(&seed) % 50;
+
+        while (__atomic_load_n(&told->published, __ATOMIC_RELAXED)
+               < before + n)
+        {
+            /* readers do not care for who dies */
+
+            assert_int_equal(ngx_http_gray_shm_read(&zone, block, &s)
+                             == NGX_ERROR,
+                             0);
+
+            if (s.text.data) {
+                free(s.text.data);
+                s.text.data = NULL;
+            }
+        }
+
+        n = draw(&seed) % 20000;
+
+        for (k = 0; k < n; k++) {
+            __asm__ volatile ("" ::: "memory");
+        }
+
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        status = status_of(pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+
+        /* nobody writes: nothing is in the way */
+
+        assert_int_equal(ngx_http_gray_shm_read(&zone, block, &s), NGX_OK);
+        assert_true(intact(&s));
+        assert_true(s.revision >= last + 1);
+        revision = s.revision;
+        free(s.text.data);
+        s.text.data = NULL;
+
+        assert_true(write_next(&zone, told));
+
+        assert_int_equal(ngx_http_gray_shm_read(&zone, block, &s), NGX_OK);
+        assert_true(intact(&s));
+        assert_int_equal(s.revision, revision + 1);
+        last = s.revision;
+        free(s.text.data);
+        s.text.data = NULL;
+    }
+
+    munmap(told, sizeof(told_t));
+    destroy();
+}
+
+
+/* takes the lock and keeps it until it is told to give it back */
+
+static int
+holder(ngx_http_gray_zone_t *zone, void *data)
+{
+    if (ngx_http_gray_shm_lock(zone) != NGX_OK) {
+        return 2;
+    }
+
+    at_gate(data);
+
+    ngx_http_gray_shm_unlock(zone);
+
+    return 0;
+}
+
+
+static int
+asker(ngx_http_gray_zone_t *zone, void *data)
+{
+    (void) data;
+
+    return ngx_http_gray_shm_lock(zone) == NGX_AGAIN ? 0 : 3;
+}
+
+
+/* one who may not even signal the holder */
+
+static int
+stranger(ngx_http_gray_zone_t *zone, void *data)
+{
+    return setuid(65534) == 0 ? asker(zone, data) : 2;
+}
+
+
+static void
+test_lock(void **state)
+{
+    int                    status;
+    pid_t                  pid;
+    gate_t                 gate;
+    ngx_uint_t             i;
+    ngx_http_gray_zone_t   zone;
+
+    (void) state;
+
+    create(&zone, 256 * 1024, 4096);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+
+    /* it is not handed out twice; an id that is ours was a dead one's */
+
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(ngx_http_gray_shm_lock(&zone), NGX_OK);
+        assert_int_equal(status_of(spawn(asker, &zone, NULL)), 0);
+
+        if (getuid() == 0) {
+            assert_int_equal(status_of(spawn(stranger, &zone, NULL)), 0);
+        }
+    }
+
+    ngx_http_gray_shm_unlock(&zone);
+
+    /* another process has it */
+
+    open_gate(&gate);
+    pid = spawn(holder, &zone, &gate);
+    await_gate(&gate, 1);
+
+    for (i = 0; i < 1000; i++) {
+        assert_int_equal(ngx_http_gray_shm_lock(&zone), NGX_AGAIN);
+    }
+
+    /* that it was stopped is no reason to wait, nor to take it over */
+
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+
+    for (i = 0; i < 1000; i++) {
+        assert_int_equal(ngx_http_gray_shm_lock(&zone), NGX_AGAIN);
+    }
+
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    leave_gate(&gate);
+    assert_int_equal(status_of(pid), 0);
+    close_gate(&gate);
+
+    assert_int_equal(ngx_http_gray_shm_lock(&zone), NGX_OK);
+    ngx_http_gray_shm_unlock(&zone);
+
+    /* a holder that is killed, stopped or not, loses it */
+
+    for (i = 0; i < 2; i++) {
+        open_gate(&gate);
+        pid = spawn(holder, &zone, &gate);
+        await_gate(&gate, 1);
+
+        if (i) {
+            assert_int_equal(kill(pid, SIGSTOP), 0);
+            assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+        }
+
+        assert_int_equal(ngx_http_gray_shm_lock(&zone), NGX_AGAIN);
+
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        status = status_of(pid);
+        assert_true(WIFSIGNALED(status));
+
+        leave_gate(&gate);
+        close_gate(&gate);
+
+        assert_int_equal(ngx_http_gray_shm_lock(&zone), NGX_OK);
+        assert_int_equal(status_of(spawn(asker, &zone, NULL)), 0);
+        ngx_http_gray_shm_unlock(&zone);
+    }
+
+    destroy();
+}
+
+
+/* of many that see a dead holder, one takes the lock over */
+
+#define HEIRS  4
+
+typedef struct {
+    gate_t        before;
+    gate_t        after;
+    told_t       *told;
+} heirs_t;
+
+
+static int
+heir(ngx_http_gray_zone_t *zone, void *data)
+{
+    heirs_t  *heirs;
+
+    heirs = data;
+
+    (void) close(heirs->after.go[1]);
+
+    at_gate(&heirs->before);
+
+    if (ngx_http_gray_shm_lock(zone) == NGX_OK) {
+        __atomic_add_fetch(&heirs->told->published, 1, __ATOMIC_ACQ_REL);
+    }
+
+    /* all live until all have tried */
+
+    at_gate(&heirs->after);
+
+    return 0;
+}
+
+
+static int
+dying(ngx_http_gray_zone_t *zone, void *data)
+{
+    (void) data;
+
+    return ngx_http_gray_shm_lock(zone) == NGX_OK ? 0 : 2;
+}
+
+
+static void
+test_heirs(void **state)
+{
+    pid_t                  pid[HEIRS];
+    heirs_t                heirs;
+    ngx_uint_t             i, k;
+    ngx_http_gray_zone_t   zone;
+
+    (void) state;
+
+    create(&zone, 256 * 1024, 4096);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+
+    heirs.told = map(sizeof(told_t));
+
+    for (i = 0; i < 50; i++) {
+        heirs.told->published = 0;
+
+        assert_int_equal(status_of(spawn(dying, &zone, NULL)), 0);
+
+        open_gate(&heirs.before);
+        open_gate(&heirs.after);
+
+        for (k = 0; k < HEIRS; k++) {
+            pid[k] = spawn(heir, &zone, &heirs);
+        }
+
+        await_gate(&heirs.before, HEIRS);
+        leave_gate(&heirs.before);
+        await_gate(&heirs.after, HEIRS);
+
+        assert_int_equal(heirs.told->published, 1);
+
+        leave_gate(&heirs.after);
+
+        for (k = 0; k < HEIRS; k++) {
+            assert_int_equal(status_of(pid[k]), 0);
+        }
+
+        close_gate(&heirs.before);
+        close_gate(&heirs.after);
+
+        ngx_http_gray_shm_unlock(&zone);
+    }
+
+    munmap(heirs.told, sizeof(told_t));
+    destroy();
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_need),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_publish),
+        cmocka_unit_test(test_torn),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_heirs)
+    };
+
+    static ngx_cycle_t  cycle;
+
+    ngx_pid = getpid();
+    ngx_pagesize = getpagesize();
+
+    for (ngx_pagesize_shift = 0;
+         (ngx_uint_t) 1 << ngx_pagesize_shift < ngx_pagesize;
+         ngx_pagesize_shift++)
+    {
+        /* void */
+    }
+
+    ngx_slab_sizes_init();
+
+    ngx_time_init();
+    ngx_use_stderr = 0;
+
+    quiet.log_level = NGX_LOG_EMERG;
+    quiet.writer = keep_line;
+
+    cycle.log = &quiet;
+    ngx_cycle = &cycle;
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
