@@ -404,6 +404,12 @@ ngx_http_gray_change_written(ngx_http_gray_change_t *change, ngx_int_t rc)
                                 &change->release->zone_name);
     }
 
+    if (rc == NGX_ABORT) {
+        return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "nginx was reloaded and this connection is "
+                                "one to an old worker, connect again");
+    }
+
     if (rc != NGX_OK) {
         return ngx_http_gray_change_short(change);
     }
@@ -424,14 +430,17 @@ ngx_http_gray_change_answer(ngx_http_gray_change_t *change,
     ngx_http_gray_json_t *doc, uint64_t revision,
     ngx_http_gray_origin_e origin)
 {
+    ngx_int_t            rc;
     ngx_http_request_t  *r;
 
     r = change->request;
 
-    if (ngx_http_gray_reply_etag(r, revision) != NGX_OK
-        || (change->dry_run
-            && ngx_http_gray_reply_header(r, "X-Gray-Dry-Run", "1") != NGX_OK))
-    {
+    /* a revision that is not there, and may become another's, has no tag */
+
+    rc = change->dry_run ? ngx_http_gray_reply_header(r, "X-Gray-Dry-Run", "1")
+                         : ngx_http_gray_reply_etag(r, revision);
+
+    if (rc != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 

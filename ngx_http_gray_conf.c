@@ -10,6 +10,7 @@
 
 #include "ngx_http_gray_admin.h"
 #include "ngx_http_gray_conf.h"
+#include "ngx_http_gray_cycle.h"
 #include "ngx_http_gray_declare.h"
 #include "ngx_http_gray_upstream.h"
 #include "ngx_http_gray_variables.h"
@@ -143,7 +144,7 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     zone->data = gmcf;
 
     shm_zone->data = zone;
-    shm_zone->init = ngx_http_gray_release_init_zone;
+    shm_zone->init = ngx_http_gray_cycle_init_zone;
 
     return NGX_CONF_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "ngx_http_gray_admin.h"
 #include "ngx_http_gray_conf.h"
+#include "ngx_http_gray_cycle.h"
 #include "ngx_http_gray_declare.h"
 #include "ngx_http_gray_request.h"
 #include "ngx_http_gray_variables.h"
@@ -131,8 +132,8 @@ ngx_module_t  ngx_http_gray_module = {
     ngx_http_gray_commands,                /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_gray_release_init_module,     /* init module */
-    ngx_http_gray_release_init_process,    /* init process */
+    ngx_http_gray_cycle_init_module,     /* init module */
+    ngx_http_gray_cycle_init_process,    /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     NULL,                                  /* exit process */

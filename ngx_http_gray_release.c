@@ -11,9 +11,6 @@
 #include "ngx_http_gray_release.h"
 
 
-#define NGX_HTTP_GRAY_LOCK_TRIES  100
-
-
 typedef struct {
     ngx_conf_t                     *cf;          /* NULL: at run time */
     ngx_http_gray_release_t        *release;
@@ -42,12 +39,6 @@ static void ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 static void ngx_http_gray_release_uncompiled(ngx_http_gray_release_t *release,
     ngx_log_t *log);
-static void ngx_http_gray_release_accept(ngx_http_gray_release_t *release,
-    ngx_log_t *log);
-static ngx_int_t ngx_http_gray_release_declared(
-    ngx_http_gray_release_t *release, ngx_http_gray_document_t *document,
-    const ngx_http_gray_json_t *live, ngx_http_gray_json_t **doc,
-    ngx_str_t *text, ngx_http_gray_faults_t *faults);
 
 
 ngx_http_gray_release_t *
@@ -520,7 +511,10 @@ ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
         return NGX_AGAIN;
     }
 
-    if (ngx_http_gray_shm_word(release->block) != word) {
+    if (release->block->closed) {
+        rc = NGX_ABORT;
+
+    } else if (ngx_http_gray_shm_word(release->block) != word) {
         rc = NGX_DECLINED;
 
     } else {
@@ -714,241 +708,6 @@ ngx_http_gray_release_variable(ngx_http_request_t *r,
 
     value->len = vv->len;
     value->data = vv->data;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_gray_release_init_zone(ngx_shm_zone_t *shm_zone, void *data)
-{
-    ngx_uint_t                  i, n;
-    ngx_http_gray_zone_t       *zone;
-    ngx_http_gray_release_t   **release;
-    ngx_http_gray_main_conf_t  *gmcf;
-
-    (void) data;
-
-    zone = shm_zone->data;
-    gmcf = zone->data;
-
-    n = 0;
-    release = gmcf->releases.elts;
-
-    if (ngx_http_gray_shm_attach(zone) != NGX_OK) {
-        goto small;
-    }
-
-    for (i = 0; i < gmcf->releases.nelts; i++) {
-
-        if (release[i]->zone != zone) {
-            continue;
-        }
-
-        release[i]->block = ngx_http_gray_shm_block(zone, &release[i]->name);
-
-        if (release[i]->block == NULL) {
-            goto small;
-        }
-
-        if (release[i]->block->size != zone->document) {
-            ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
-                          "gray_zone \"%V\": release \"%V\" keeps its "
-                          "document size of %uz bytes until the zone's size "
-                          "is changed or nginx is restarted",
-                          &shm_zone->shm.name, &release[i]->name,
-                          release[i]->block->size);
-        }
-    }
-
-    return NGX_OK;
-
-small:
-
-    for (i = 0; i < gmcf->releases.nelts; i++) {
-        n += (release[i]->zone == zone && release[i]->block == NULL);
-    }
-
-    ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                  "gray_zone \"%V\" is too small, it needs %uzk for what is "
-                  "declared", &shm_zone->shm.name,
-                  (ngx_http_gray_shm_need(zone, n) + 1023) / 1024);
-
-    return NGX_ERROR;
-}
-
-
-/* what must happen once, for a configuration that was accepted */
-
-ngx_int_t
-ngx_http_gray_release_init_module(ngx_cycle_t *cycle)
-{
-    ngx_uint_t                  i;
-    ngx_http_gray_release_t   **release;
-    ngx_http_gray_main_conf_t  *gmcf;
-
-    if (ngx_test_config) {
-        return NGX_OK;
-    }
-
-    gmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_gray_module);
-
-    if (gmcf == NULL) {
-        return NGX_OK;
-    }
-
-    release = gmcf->releases.elts;
-
-    for (i = 0; i < gmcf->releases.nelts; i++) {
-        ngx_http_gray_release_accept(release[i], cycle->log);
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * A release that nobody changed at run time takes up what nginx.conf declares
- * now.  Nothing here may refuse the configuration: it is in force already.
- */
-
-static void
-ngx_http_gray_release_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
-{
-    ngx_int_t                   rc;
-    ngx_str_t                   text;
-    ngx_uint_t                  tries;
-    ngx_http_gray_json_t       *live, *doc;
-    ngx_http_gray_faults_t      faults;
-    ngx_http_gray_document_t    document;
-    ngx_http_gray_snapshot_t    snapshot;
-
-    for (tries = 0; tries < NGX_HTTP_GRAY_LOCK_TRIES; tries++) {
-
-        if (ngx_http_gray_shm_word(release->block) == 0) {
-
-            rc = ngx_http_gray_release_write(release, 0,
-                                             &release->declared_text,
-                                             NGX_HTTP_GRAY_DECLARED, log);
-
-        } else {
-
-            if (ngx_http_gray_release_read(release, &snapshot, &live)
-                != NGX_OK)
-            {
-                rc = NGX_ERROR;
-                break;
-            }
-
-            free(snapshot.text.data);
-
-            if (!ngx_http_gray_release_differs(release, live)) {
-                ngx_http_gray_json_free(live);
-                return;
-            }
-
-            if (snapshot.origin != NGX_HTTP_GRAY_DECLARED) {
-                ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                              "gray: release \"%V\" was changed at run time "
-                              "and keeps its revision %uL, which differs "
-                              "from nginx.conf; DELETE it to take up what "
-                              "is declared",
-                              &release->name, snapshot.revision);
-
-                ngx_http_gray_json_free(live);
-                return;
-            }
-
-            document.schema.release = release->name;
-            document.schema.kind = release->kind;
-            document.max = release->block->size;
-            document.env = NULL;
-            document.log = log;
-
-            faults.n = 0;
-
-            rc = ngx_http_gray_release_declared(release, &document, live,
-                                                &doc, &text, &faults);
-
-            ngx_http_gray_json_free(live);
-
-            if (rc == NGX_OK) {
-                rc = ngx_http_gray_release_write(release, snapshot.word,
-                                                 &text,
-                                                 NGX_HTTP_GRAY_DECLARED, log);
-                ngx_http_gray_json_free(doc);
-                free(text.data);
-            }
-        }
-
-        if (rc == NGX_OK) {
-            return;
-        }
-
-        if (rc != NGX_AGAIN && rc != NGX_DECLINED) {
-            break;
-        }
-
-        ngx_msleep(1);
-    }
-
-    ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "gray: release \"%V\" could not take up what nginx.conf "
-                  "declares, %s", &release->name,
-                  rc == NGX_AGAIN ? "another process holds the zone's lock"
-                                  : "its live document serves");
-}
-
-
-/* the declared document, with the allocation that moves nobody of "live" */
-
-static ngx_int_t
-ngx_http_gray_release_declared(ngx_http_gray_release_t *release,
-    ngx_http_gray_document_t *document, const ngx_http_gray_json_t *live,
-    ngx_http_gray_json_t **doc, ngx_str_t *text,
-    ngx_http_gray_faults_t *faults)
-{
-    ngx_int_t              rc;
-    ngx_http_gray_json_t  *bare;
-
-    bare = ngx_http_gray_document_bare(release->declared);
-    if (bare == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_gray_document_build(document, bare, live, doc, text,
-                                      faults);
-
-    ngx_http_gray_json_free(bare);
-
-    return rc;
-}
-
-
-ngx_int_t
-ngx_http_gray_release_init_process(ngx_cycle_t *cycle)
-{
-    ngx_uint_t                  i;
-    ngx_http_gray_release_t   **release;
-    ngx_http_gray_main_conf_t  *gmcf;
-
-    if (ngx_process != NGX_PROCESS_WORKER
-        && ngx_process != NGX_PROCESS_SINGLE)
-    {
-        return NGX_OK;
-    }
-
-    gmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_gray_module);
-
-    if (gmcf == NULL) {
-        return NGX_OK;
-    }
-
-    release = gmcf->releases.elts;
-
-    for (i = 0; i < gmcf->releases.nelts; i++) {
-        (void) ngx_http_gray_release_rules(release[i], cycle->log);
-    }
 
     return NGX_OK;
 }

@@ -108,7 +108,8 @@ ngx_int_t ngx_http_gray_release_read(ngx_http_gray_release_t *release,
  * Publishes "text" as the revision after the one of "word", for every worker
  * at once.  NGX_OK; NGX_DECLINED where there is a newer one already;
  * NGX_AGAIN where another process is writing: try again in a moment;
- * NGX_BUSY where the document is longer than the zone takes.
+ * NGX_BUSY where the document is longer than the zone takes; NGX_ABORT where
+ * a reload gave the release another zone: this process is on its way out.
  */
 ngx_int_t ngx_http_gray_release_write(ngx_http_gray_release_t *release,
     uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin,
@@ -131,12 +132,6 @@ ngx_http_gray_rules_t *ngx_http_gray_release_rules(
 /* the value of "$name" for a request; as get() of ngx_http_gray_rules.h */
 ngx_int_t ngx_http_gray_release_variable(ngx_http_request_t *r,
     ngx_http_gray_attribute_t *attribute, ngx_str_t *value);
-
-/* handlers of the zones' and the module's life */
-ngx_int_t ngx_http_gray_release_init_zone(ngx_shm_zone_t *shm_zone,
-    void *data);
-ngx_int_t ngx_http_gray_release_init_module(ngx_cycle_t *cycle);
-ngx_int_t ngx_http_gray_release_init_process(ngx_cycle_t *cycle);
 
 
 #endif /* _NGX_HTTP_GRAY_RELEASE_H_INCLUDED_ */

@@ -62,6 +62,9 @@ struct ngx_http_gray_arena_s {
 static size_t ngx_http_gray_shm_arena_size(size_t document);
 static size_t ngx_http_gray_shm_block_size(size_t document);
 static size_t ngx_http_gray_shm_pages(size_t document);
+static void ngx_http_gray_shm_store(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block, uint64_t revision, ngx_str_t *text,
+    ngx_http_gray_origin_e origin);
 static ngx_http_gray_arena_t *ngx_http_gray_shm_arena(
     ngx_http_gray_zone_t *zone, ngx_http_gray_block_t *block, ngx_uint_t n);
 
@@ -314,19 +317,47 @@ ngx_http_gray_shm_publish_locked(ngx_http_gray_zone_t *zone,
     ngx_http_gray_block_t *block, ngx_str_t *text,
     ngx_http_gray_origin_e origin)
 {
-    uint64_t                revision;
-    ngx_uint_t              active;
-    ngx_http_gray_arena_t  *arena;
-
     if (text->len > block->size) {
         return NGX_DECLINED;
     }
 
+    ngx_http_gray_shm_store(zone, block, (block->word >> 1) + 1, text, origin);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_gray_shm_adopt_locked(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block, ngx_http_gray_snapshot_t *snapshot)
+{
+    uint64_t  revision;
+
+    if (snapshot->text.len > block->size) {
+        return NGX_DECLINED;
+    }
+
     revision = (block->word >> 1) + 1;
-    active = !(block->word & 1);
+
+    ngx_http_gray_shm_store(zone, block,
+                            ngx_max(revision, snapshot->revision),
+                            &snapshot->text, snapshot->origin);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_gray_shm_store(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block, uint64_t revision, ngx_str_t *text,
+    ngx_http_gray_origin_e origin)
+{
+    ngx_uint_t              active;
+    ngx_http_gray_arena_t  *arena;
 
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
+    active = !(block->word & 1);
     arena = ngx_http_gray_shm_arena(zone, block, active);
 
     arena->revision = revision;
@@ -335,8 +366,6 @@ ngx_http_gray_shm_publish_locked(ngx_http_gray_zone_t *zone,
     ngx_memcpy(arena->data, text->data, text->len);
 
     __atomic_store_n(&block->word, revision << 1 | active, __ATOMIC_RELEASE);
-
-    return NGX_OK;
 }
 
 

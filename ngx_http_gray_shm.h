@@ -34,6 +34,8 @@ typedef struct ngx_http_gray_arena_s  ngx_http_gray_arena_t;
 typedef struct {
     volatile uint64_t           word;
     ngx_atomic_t                degraded;    /* requests, ever */
+    ngx_atomic_t                closed;      /* another block took its place:
+                                                changed under the lock */
 
     size_t                      size;        /* bytes of document at most */
     size_t                      next;        /* offset in the zone, or 0 */
@@ -122,6 +124,14 @@ void ngx_http_gray_shm_unlock(ngx_http_gray_zone_t *zone);
 ngx_int_t ngx_http_gray_shm_publish_locked(ngx_http_gray_zone_t *zone,
     ngx_http_gray_block_t *block, ngx_str_t *text,
     ngx_http_gray_origin_e origin);
+
+/*
+ * Publishes what came from another block, with its revision unless the block
+ * is ahead of it.  NGX_OK, or NGX_DECLINED where it is longer than the block
+ * takes.
+ */
+ngx_int_t ngx_http_gray_shm_adopt_locked(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block, ngx_http_gray_snapshot_t *snapshot);
 
 
 #endif /* _NGX_HTTP_GRAY_SHM_H_INCLUDED_ */

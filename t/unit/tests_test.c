@@ -787,7 +787,40 @@ static const held_t  malformed[] = {
 static void
 test_malformed(void **state)
 {
+    ngx_uint_t                      i;
+    ngx_http_gray_test_t           *test;
+    ngx_http_gray_tests_compile_t   cp;
+
+    /* nor does an address end at a NUL, or where a buffer does */
+
+    static const struct {
+        const char  *value;
+        size_t       len;
+    } values[] = {
+        { "1.2.3.4\0", 8 },
+        { "1.2.3.4\0.5", 10 },
+        { "::1\0", 4 },
+        { "0000:0000:0000:0000:0000:ffff:255.255.255.2550", 46 },
+        { "0000:0000:0000:0000:0000:0000:0000:00000000000", 46 },
+        { "1.2.3.4                                       ", 46 }
+    };
+
     (void) state;
+
+    test = compile(&cp, NULL, "{\"cidr\": [\"0.0.0.0/0\", \"::/0\"]}");
+    assert_non_null(test);
+
+    for (i = 0; i < ITEMS(values); i++) {
+        assert_int_equal(hold(test, values[i].value, values[i].len),
+                         UNJUDGED);
+    }
+
+    assert_int_equal(hold(test,
+                          "0000:0000:0000:0000:0000:ffff:255.255.255.255",
+                          45),
+                     1);
+
+    ngx_destroy_pool(cp.pool);
 
     check(malformed, ITEMS(malformed));
 }

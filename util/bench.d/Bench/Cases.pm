@@ -16,7 +16,10 @@ package Bench::Cases;
 # file          the name of a file of the case's own, and its text
 #
 # Where there are rules, or maps in their place, none holds for a request of
-# the bench.
+# the bench.  The pool of a request is large enough for all cases: with one of
+# the usual size, it depends on the length of headers which case is the first
+# to need a further block, and that block (some 600 instructions) would be
+# taken for a cost of the case.
 
 use strict;
 use warnings;

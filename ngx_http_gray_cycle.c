@@ -1,0 +1,373 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gray_cycle.h"
+#include "ngx_http_gray_release.h"
+
+
+#define NGX_HTTP_GRAY_LOCK_TRIES  100
+
+
+static ngx_http_gray_main_conf_t *ngx_http_gray_cycle_main_conf(
+    ngx_cycle_t *cycle);
+static void ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
+    ngx_http_gray_main_conf_t *before, ngx_log_t *log);
+static void ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release,
+    ngx_log_t *log);
+static ngx_int_t ngx_http_gray_cycle_declared(ngx_http_gray_release_t *release,
+    ngx_http_gray_document_t *document, const ngx_http_gray_json_t *live,
+    ngx_http_gray_json_t **doc, ngx_str_t *text,
+    ngx_http_gray_faults_t *faults);
+static ngx_uint_t ngx_http_gray_cycle_lock(ngx_http_gray_zone_t *zone);
+
+
+ngx_int_t
+ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_gray_zone_t       *zone;
+    ngx_http_gray_release_t   **release;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    (void) data;
+
+    zone = shm_zone->data;
+    gmcf = zone->data;
+
+    n = 0;
+    release = gmcf->releases.elts;
+
+    if (ngx_http_gray_shm_attach(zone) != NGX_OK) {
+        goto small;
+    }
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+
+        if (release[i]->zone != zone) {
+            continue;
+        }
+
+        release[i]->block = ngx_http_gray_shm_block(zone, &release[i]->name);
+
+        if (release[i]->block == NULL) {
+            goto small;
+        }
+
+        if (release[i]->block->size != zone->document) {
+            ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
+                          "gray_zone \"%V\": release \"%V\" keeps its "
+                          "document size of %uz bytes until the zone's size "
+                          "is changed or nginx is restarted",
+                          &shm_zone->shm.name, &release[i]->name,
+                          release[i]->block->size);
+        }
+    }
+
+    return NGX_OK;
+
+small:
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        n += (release[i]->zone == zone && release[i]->block == NULL);
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                  "gray_zone \"%V\" is too small, it needs %uzk for what is "
+                  "declared", &shm_zone->shm.name,
+                  (ngx_http_gray_shm_need(zone, n) + 1023) / 1024);
+
+    return NGX_ERROR;
+}
+
+
+/* what must happen once, for a configuration that was accepted */
+
+ngx_int_t
+ngx_http_gray_cycle_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                  i;
+    ngx_http_gray_release_t   **release;
+    ngx_http_gray_main_conf_t  *gmcf, *before;
+
+    if (ngx_test_config) {
+        return NGX_OK;
+    }
+
+    gmcf = ngx_http_gray_cycle_main_conf(cycle);
+
+    if (gmcf == NULL) {
+        return NGX_OK;
+    }
+
+    before = ngx_http_gray_cycle_main_conf(cycle->old_cycle);
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+
+        if (before) {
+            ngx_http_gray_cycle_inherit(release[i], before, cycle->log);
+        }
+
+        ngx_http_gray_cycle_accept(release[i], cycle->log);
+    }
+
+    return NGX_OK;
+}
+
+
+/* NULL where the module or http{} is not in the cycle */
+
+static ngx_http_gray_main_conf_t *
+ngx_http_gray_cycle_main_conf(ngx_cycle_t *cycle)
+{
+    ngx_uint_t  i;
+
+    if (cycle == NULL || cycle->conf_ctx == NULL || cycle->modules == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; cycle->modules[i]; i++) {
+        if (cycle->modules[i] == &ngx_http_gray_module) {
+            return ngx_http_cycle_get_module_main_conf(cycle,
+                                                       ngx_http_gray_module);
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * A zone of another size, or of another name, is another memory: the live
+ * document comes along.  Workers of the old configuration keep what they have
+ * and can no longer write, as nobody would read it.
+ */
+
+static void
+ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
+    ngx_http_gray_main_conf_t *before, ngx_log_t *log)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 locked;
+    ngx_http_gray_release_t   *old;
+    ngx_http_gray_snapshot_t   snapshot;
+
+    old = ngx_http_gray_release_find(before, &release->name);
+
+    if (old == NULL || old->block == NULL || old->block == release->block) {
+        return;
+    }
+
+    locked = ngx_http_gray_cycle_lock(old->zone);
+
+    old->block->closed = 1;
+    rc = ngx_http_gray_shm_read(old->zone, old->block, &snapshot);
+
+    if (locked) {
+        ngx_http_gray_shm_unlock(old->zone);
+    }
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    locked = ngx_http_gray_cycle_lock(release->zone);
+
+    rc = ngx_http_gray_shm_adopt_locked(release->zone, release->block,
+                                        &snapshot);
+
+    if (locked) {
+        ngx_http_gray_shm_unlock(release->zone);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "gray: release \"%V\": the live document of revision "
+                      "%uL is %uz bytes long, more than the new zone takes, "
+                      "and is lost; what nginx.conf declares serves",
+                      &release->name, snapshot.revision, snapshot.text.len);
+    }
+
+    free(snapshot.text.data);
+}
+
+
+/*
+ * A release that nobody changed at run time takes up what nginx.conf declares
+ * now.  Nothing here may refuse the configuration: it is in force already.
+ */
+
+static void
+ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   text;
+    ngx_uint_t                  tries;
+    ngx_http_gray_json_t       *live, *doc;
+    ngx_http_gray_faults_t      faults;
+    ngx_http_gray_document_t    document;
+    ngx_http_gray_snapshot_t    snapshot;
+
+    /* it may be one that was left for another zone, long ago */
+
+    release->block->closed = 0;
+
+    for (tries = 0; tries < NGX_HTTP_GRAY_LOCK_TRIES; tries++) {
+
+        if (ngx_http_gray_shm_word(release->block) == 0) {
+
+            rc = ngx_http_gray_release_write(release, 0,
+                                             &release->declared_text,
+                                             NGX_HTTP_GRAY_DECLARED, log);
+
+        } else {
+
+            if (ngx_http_gray_release_read(release, &snapshot, &live)
+                != NGX_OK)
+            {
+                rc = NGX_ERROR;
+                break;
+            }
+
+            free(snapshot.text.data);
+
+            if (!ngx_http_gray_release_differs(release, live)) {
+                ngx_http_gray_json_free(live);
+                return;
+            }
+
+            if (snapshot.origin != NGX_HTTP_GRAY_DECLARED) {
+                ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                              "gray: release \"%V\" was changed at run time "
+                              "and keeps its revision %uL, which differs "
+                              "from nginx.conf; DELETE it to take up what "
+                              "is declared",
+                              &release->name, snapshot.revision);
+
+                ngx_http_gray_json_free(live);
+                return;
+            }
+
+            document.schema.release = release->name;
+            document.schema.kind = release->kind;
+            document.max = release->block->size;
+            document.env = NULL;
+            document.log = log;
+
+            faults.n = 0;
+
+            rc = ngx_http_gray_cycle_declared(release, &document, live,
+                                                &doc, &text, &faults);
+
+            ngx_http_gray_json_free(live);
+
+            if (rc == NGX_OK) {
+                rc = ngx_http_gray_release_write(release, snapshot.word,
+                                                 &text,
+                                                 NGX_HTTP_GRAY_DECLARED, log);
+                ngx_http_gray_json_free(doc);
+                free(text.data);
+            }
+        }
+
+        if (rc == NGX_OK) {
+            return;
+        }
+
+        if (rc != NGX_AGAIN && rc != NGX_DECLINED) {
+            break;
+        }
+
+        ngx_msleep(1);
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "gray: release \"%V\" could not take up what nginx.conf "
+                  "declares, %s", &release->name,
+                  rc == NGX_AGAIN ? "another process holds the zone's lock"
+                                  : "its live document serves");
+}
+
+
+/* the declared document, with the allocation that moves nobody of "live" */
+
+static ngx_int_t
+ngx_http_gray_cycle_declared(ngx_http_gray_release_t *release,
+    ngx_http_gray_document_t *document, const ngx_http_gray_json_t *live,
+    ngx_http_gray_json_t **doc, ngx_str_t *text,
+    ngx_http_gray_faults_t *faults)
+{
+    ngx_int_t              rc;
+    ngx_http_gray_json_t  *bare;
+
+    bare = ngx_http_gray_document_bare(release->declared);
+    if (bare == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_gray_document_build(document, bare, live, doc, text,
+                                      faults);
+
+    ngx_http_gray_json_free(bare);
+
+    return rc;
+}
+
+
+/*
+ * The master may wait for a moment, but not for a worker that was stopped:
+ * without the lock it goes on, as that worker sees the closed block next.
+ */
+
+static ngx_uint_t
+ngx_http_gray_cycle_lock(ngx_http_gray_zone_t *zone)
+{
+    ngx_uint_t  tries;
+
+    for (tries = 0; tries < NGX_HTTP_GRAY_LOCK_TRIES; tries++) {
+
+        if (ngx_http_gray_shm_lock(zone) == NGX_OK) {
+            return 1;
+        }
+
+        ngx_msleep(1);
+    }
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_http_gray_cycle_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                  i;
+    ngx_http_gray_release_t   **release;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER
+        && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    gmcf = ngx_http_gray_cycle_main_conf(cycle);
+
+    if (gmcf == NULL) {
+        return NGX_OK;
+    }
+
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        (void) ngx_http_gray_release_rules(release[i], cycle->log);
+    }
+
+    return NGX_OK;
+}
