@@ -73,12 +73,17 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    size = ngx_parse_size(&value[2]);
-    document = NGX_HTTP_GRAY_DOCUMENT;
+    if (value[1].len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"\" of gray_zone, must not be "
+                           "empty");
+        return NGX_CONF_ERROR;
+    }
 
-    if (value[1].len == 0 || size == NGX_ERROR
-        || size < (ssize_t) (8 * ngx_pagesize))
-    {
+    size = ngx_parse_size(&value[2]);
+    document = 0;
+
+    if (size == NGX_ERROR || size < (ssize_t) (8 * ngx_pagesize)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid size \"%V\" of gray_zone \"%V\", must be "
                            "a size of at least %uzk", &value[2], &value[1],
@@ -89,6 +94,13 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     for (i = 3; i < cf->args->nelts; i++) {
 
         if (ngx_strncmp(value[i].data, "document=", 9) == 0) {
+
+            if (document) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "duplicate parameter \"%V\" of gray_zone",
+                                   &value[i]);
+                return NGX_CONF_ERROR;
+            }
 
             s.len = value[i].len - 9;
             s.data = value[i].data + 9;
@@ -140,7 +152,7 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *slot = zone;
 
     zone->shm_zone = shm_zone;
-    zone->document = document;
+    zone->document = document ? document : NGX_HTTP_GRAY_DOCUMENT;
     zone->data = gmcf;
 
     shm_zone->data = zone;
@@ -279,7 +291,7 @@ ngx_http_gray_conf_finish(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
         return NGX_CONF_ERROR;
     }
 
-    if (block->document.len) {
+    if (block->document.data) {
         if (ngx_http_gray_conf_read(cf, block) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
@@ -339,7 +351,7 @@ ngx_http_gray_conf_complete(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
 
     baseline = ngx_http_gray_json_key(ngx_http_gray_json_first(variants));
 
-    if (block->baseline.len) {
+    if (block->baseline.data) {
         baseline = (char *) block->baseline.data;
     }
 
@@ -427,8 +439,8 @@ ngx_http_gray_conf_read(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" is no document, must be a file of at most "
-                           "%uk", &name,
-                           4 * NGX_HTTP_GRAY_DOCUMENT_MAX / 1024);
+                           "%uik", &name,
+                           (ngx_uint_t) 4 * NGX_HTTP_GRAY_DOCUMENT_MAX / 1024);
         n = NGX_ERROR;
 
     } else {
@@ -506,7 +518,12 @@ ngx_http_gray_conf_fault(ngx_conf_t *cf, ngx_http_gray_declare_t *block,
 {
     size_t                  len;
     ngx_uint_t              i;
+    const char             *colon;
     ngx_http_gray_place_t  *place, *found;
+
+    /* the whole document has an empty pointer */
+
+    colon = fault->pointer[0] ? ": " : "";
 
     place = block->places.elts;
     found = NULL;
@@ -524,16 +541,16 @@ ngx_http_gray_conf_fault(ngx_conf_t *cf, ngx_http_gray_declare_t *block,
 
     if (found) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "invalid \"%V\" in gray_release \"%V\": %s: %s in "
+                      "invalid \"%V\" in gray_release \"%V\": %s%s%s in "
                       "%s:%ui", &found->directive, &block->release->name,
-                      fault->pointer, fault->detail, found->file,
+                      fault->pointer, colon, fault->detail, found->file,
                       found->line);
         return;
     }
 
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "invalid gray_release \"%V\": %s: %s in %s:%ui",
-                  &block->release->name, fault->pointer, fault->detail,
+                  "invalid gray_release \"%V\": %s%s%s in %s:%ui",
+                  &block->release->name, fault->pointer, colon, fault->detail,
                   block->release->file, block->release->line);
 }
 

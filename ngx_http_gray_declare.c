@@ -249,6 +249,7 @@ ngx_http_gray_declare_variant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_gray_declare_t *block = conf;
 
+    u_char                *p, ch;
     ngx_str_t             *value, pointer;
     ngx_uint_t             i;
     ngx_http_gray_json_t  *variants, *variant, *weight;
@@ -275,8 +276,10 @@ ngx_http_gray_declare_variant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     variant = ngx_http_gray_json_object();
 
-    pointer.len = sizeof("/variants/") - 1 + value[1].len;
-    pointer.data = ngx_pnalloc(cf->pool, pointer.len);
+    /* as a token of a JSON Pointer, in which "~" and "/" are escaped */
+
+    pointer.data = ngx_pnalloc(cf->pool,
+                               sizeof("/variants/") - 1 + 2 * value[1].len);
 
     if (pointer.data == NULL
         || ngx_http_gray_json_set(variants, (char *) value[1].data, variant)
@@ -285,7 +288,20 @@ ngx_http_gray_declare_variant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    ngx_sprintf(pointer.data, "/variants/%V", &value[1]);
+    p = ngx_cpymem(pointer.data, "/variants/", sizeof("/variants/") - 1);
+
+    for (i = 0; i < value[1].len; i++) {
+        ch = value[1].data[i];
+
+        if (ch == '~' || ch == '/') {
+            *p++ = '~';
+            ch = (ch == '~') ? '0' : '1';
+        }
+
+        *p++ = ch;
+    }
+
+    pointer.len = p - pointer.data;
 
     if (ngx_http_gray_declare_place(cf, block, &pointer) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -633,10 +649,29 @@ static ngx_int_t
 ngx_http_gray_declare_place(ngx_conf_t *cf, ngx_http_gray_declare_t *block,
     ngx_str_t *pointer)
 {
+    u_char                 *p, *last;
+    size_t                  n;
     ngx_str_t              *value;
+    ngx_uint_t              i;
     ngx_http_gray_place_t  *place;
 
     value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        last = value[i].data + value[i].len;
+
+        for (p = value[i].data; p < last; p += n) {
+            n = ngx_http_gray_scan_utf8(p, last);
+
+            if (n == 0) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid \"%V\" in gray_release \"%V\": "
+                                   "\"%V\" is not UTF-8", &value[0],
+                                   &block->release->name, &value[i]);
+                return NGX_ERROR;
+            }
+        }
+    }
 
     place = ngx_array_push(&block->places);
     if (place == NULL) {

@@ -174,7 +174,9 @@ ngx_http_gray_release_attribute(void *data, ngx_str_t *name, void **source,
 {
     ngx_http_gray_names_t *names = data;
 
+    u_char                ch;
     ngx_int_t             index;
+    ngx_uint_t            i;
     ngx_str_t             bare;
     ngx_http_variable_t  *v;
 
@@ -188,7 +190,21 @@ ngx_http_gray_release_attribute(void *data, ngx_str_t *name, void **source,
         return NGX_DECLINED;
     }
 
-    ngx_strlow(name->data, name->data, name->len);
+    for (i = 1; i < name->len; i++) {
+        ch = name->data[i] = ngx_tolower(name->data[i]);
+
+        if ((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '_'
+            || ngx_strncmp(name->data, "$cookie_", 8) == 0)
+        {
+            continue;
+        }
+
+        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
+                     "\"%*s\" is no variable, must be \"$\", then letters, "
+                     "digits or \"_\"%Z", ngx_min(name->len, 80),
+                     name->data);
+        return NGX_DECLINED;
+    }
 
     bare.len = name->len - 1;
     bare.data = name->data + 1;

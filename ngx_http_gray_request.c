@@ -123,6 +123,7 @@ ngx_http_gray_request_decide(ngx_http_request_t *r,
     release->deciding = 0;
 
     if (release->nested) {
+        ngx_http_gray_request_warn(r, release, NULL);
         ngx_http_gray_request_forget(r, release);
     }
 
@@ -292,8 +293,6 @@ ngx_http_gray_request_inner(ngx_http_request_t *r,
 {
     ngx_http_gray_outcome_t    outcome;
     ngx_http_gray_decision_t  *decision;
-
-    ngx_http_gray_request_warn(r, release, NULL);
 
     release->nested = 1;
 

@@ -40,6 +40,9 @@
 
 #define NGX_HTTP_GRAY_SHM_MAGIC  0x316d68735f796172     /* "ray_shm1" */
 
+/* the smallest size of a slab, in nginx's ngx_cycle.c */
+#define NGX_HTTP_GRAY_SHM_MIN_SHIFT  3
+
 /* a reader is overtaken twice by writers only if they do nothing else */
 #define NGX_HTTP_GRAY_SHM_TRIES  100
 
@@ -59,6 +62,7 @@ struct ngx_http_gray_arena_s {
 };
 
 
+static size_t ngx_http_gray_shm_usable(size_t size);
 static size_t ngx_http_gray_shm_arena_size(size_t document);
 static size_t ngx_http_gray_shm_block_size(size_t document);
 static size_t ngx_http_gray_shm_pages(size_t document);
@@ -177,7 +181,7 @@ ngx_http_gray_shm_next(ngx_http_gray_zone_t *zone,
 size_t
 ngx_http_gray_shm_need(ngx_http_gray_zone_t *zone, ngx_uint_t n)
 {
-    size_t                  pages;
+    size_t                  pages, size;
     ngx_http_gray_block_t  *block;
 
     /* one page for the header */
@@ -191,10 +195,36 @@ ngx_http_gray_shm_need(ngx_http_gray_zone_t *zone, ngx_uint_t n)
         pages += ngx_http_gray_shm_pages(block->size);
     }
 
-    /* each page has an entry in the slab's own table, before the first page */
+    size = pages * ngx_pagesize;
 
-    return ngx_align(pages * (ngx_pagesize + sizeof(ngx_slab_page_t))
-                     + 2 * ngx_pagesize, ngx_pagesize);
+    while (ngx_http_gray_shm_usable(size) < pages) {
+        size += ngx_pagesize;
+    }
+
+    return size;
+}
+
+
+/* the pages that ngx_slab_init() leaves of a zone */
+
+static size_t
+ngx_http_gray_shm_usable(size_t size)
+{
+    size_t  header, pages, used;
+
+    header = sizeof(ngx_slab_pool_t)
+             + (ngx_pagesize_shift - NGX_HTTP_GRAY_SHM_MIN_SHIFT)
+               * (sizeof(ngx_slab_page_t) + sizeof(ngx_slab_stat_t));
+
+    if (size < header) {
+        return 0;
+    }
+
+    pages = (size - header) / (ngx_pagesize + sizeof(ngx_slab_page_t));
+
+    used = ngx_align(header + pages * sizeof(ngx_slab_page_t), ngx_pagesize);
+
+    return ngx_min(pages, (size - used) / ngx_pagesize);
 }
 
 

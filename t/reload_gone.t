@@ -149,8 +149,12 @@ is(times_logged(qr/upstream "v3" of variant "canary" is gone/), 1,
 my $document = $t->api('GET', '/gray/releases/app')->{json};
 
 is($document->{variants}{canary}{upstream}, 'v3', '... the document stays');
+is($t->api('PUT', '/gray/releases/app', $document)->{status}, 200,
+   '... and is accepted again as it is');
+
+$document->{variants}{canary}{upstream} = 'v5';
 is($t->api('PUT', '/gray/releases/app', $document)->{status}, 422,
-   '... and would not be accepted now');
+   '... but with no other upstream that is not there');
 
 reload(qw(v3 v4 staff));
 
