@@ -67,7 +67,9 @@ typedef struct {
 } ngx_http_gray_numbers_t;
 
 
-typedef unsigned __int128  ngx_http_gray_addr_t;
+/* pools align to a word only */
+
+typedef unsigned __int128  ngx_http_gray_addr_t __attribute__((aligned(8)));
 
 typedef struct {
     ngx_http_gray_addr_t         first;

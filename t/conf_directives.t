@@ -168,7 +168,12 @@ my @block = (
     map({
         ("hash $_;" =>
              invalid('hash', '/hash/0: must be a variable, as "$cookie_uid"'))
-    } 'uid', '$', '"$arg_a$arg_b"', '"$arg_a x"'),
+    } 'uid', '$'),
+    map({
+        ("hash \"$_\";" =>
+             invalid('hash', "/hash/0: \"$_\" is no variable, must be \"\$\","
+                     . ' then letters, digits or "_"'))
+    } '$arg_a$arg_b', '$arg_a x'),
     'hash $arg_a $nosuch;' => invalid('hash', '/hash/1: unknown variable'
                               . ' "$nosuch", this nginx has none of that'
                               . ' name'),
