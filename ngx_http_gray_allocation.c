@@ -107,9 +107,8 @@ struct ngx_http_gray_piece_s {
 
 
 /*
- * The tidy way at work.  Arms are numbered as in the new partition, "n" of
- * them; those that are gone come behind, and the last number is nobody's, the
- * sentinel's.  "spare" is what an arm has to give, below 0 what it has to get.
+ * The tidy way at work.  Arms are numbered as in the new partition; number n
+ * is that of all which are gone, and n + 1 nobody's, the sentinel's.  "spare" is what an arm has to give, below 0 what it has to get.
  * "order" has the pieces that may have to give, the shortest first.
  */
 
@@ -536,13 +535,13 @@ ngx_http_gray_allocation_tidy(const ngx_http_gray_arm_t *old,
     count = ngx_http_gray_allocation_count(old, n_old, n_old);
 
     /*
-     * A cut uses up a surplus, a need, or a piece, and adds a piece; if it is
-     * in the middle, it uses up no piece, and adds two.
+     * A cut uses up a piece or the surplus or need of an arm, and adds a
+     * piece; if it is in the middle, it uses up no piece, and adds two.
      */
 
-    all = count + 3 * (n + n_old + n);
+    all = count + 3 * (n + 1);
 
-    tidy.spare = calloc(n + n_old + 1, sizeof(int32_t));
+    tidy.spare = calloc(n + 2, sizeof(int32_t));
     tidy.pieces = calloc(1 + count + all, sizeof(ngx_http_gray_piece_t));
     tidy.order = calloc(1 + all, sizeof(ngx_http_gray_piece_t *));
 
@@ -596,10 +595,6 @@ ngx_http_gray_allocation_tidy_init(ngx_http_gray_tidy_t *tidy,
     for (i = 0; i < n_old; i++) {
         arm = ngx_http_gray_allocation_same(arms, n, &old[i].name);
 
-        if (arm == n) {
-            arm += i;
-        }
-
         for (k = 0; k < old[i].n; k++) {
             piece++;
             piece->at = old[i].intervals[k];
@@ -614,7 +609,7 @@ ngx_http_gray_allocation_tidy_init(ngx_http_gray_tidy_t *tidy,
     qsort(sentinel + 1, tidy->n_pieces - 1, sizeof(ngx_http_gray_piece_t),
           ngx_http_gray_allocation_cmp_starts);
 
-    sentinel->arm = n + n_old;
+    sentinel->arm = n + 1;
     sentinel->prev = sentinel;
     sentinel->next = sentinel;
 
@@ -790,7 +785,7 @@ ngx_http_gray_allocation_tidy_collect(ngx_http_gray_tidy_t *tidy,
 
     for (piece = sentinel->next; piece != sentinel; piece = piece->next) {
 
-        if (piece->arm >= tidy->n) {
+        if (piece->arm == tidy->n) {
             return NGX_ERROR;
         }
 

@@ -55,9 +55,9 @@ ngx_http_gray_document_build(const ngx_http_gray_document_t *env,
     *doc = NULL;
     text->data = NULL;
 
-    ngx_http_gray_schema_judge(&env->schema, input, faults);
+    rc = ngx_http_gray_schema_judge(&env->schema, input, faults);
 
-    if (env->env) {
+    if (rc == NGX_OK && env->env) {
         rules = ngx_http_gray_rules_compile(input, env->env, faults, env->log);
 
         if (rules) {

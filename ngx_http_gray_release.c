@@ -33,10 +33,10 @@ static ngx_int_t ngx_http_gray_release_upstream(void *data, ngx_str_t *name,
     void **peer, char *why);
 static ngx_uint_t ngx_http_gray_release_mentions(
     const ngx_http_gray_json_t *node, ngx_str_t *name);
+static ngx_uint_t ngx_http_gray_release_named(ngx_http_gray_main_conf_t *gmcf,
+    ngx_str_t *name);
 static void ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names,
     ngx_str_t *name, char *why);
-static void ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
-    ngx_log_t *log);
 static void ngx_http_gray_release_uncompiled(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 
@@ -328,7 +328,7 @@ ngx_http_gray_release_upstream(void *data, ngx_str_t *name, void **peer,
 
     *peer = NULL;
 
-    if (ngx_http_gray_release_find(names->gmcf, name)) {
+    if (ngx_http_gray_release_named(names->gmcf, name)) {
         ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
                      "\"%*s\" is a release; a variant needs an upstream or "
                      "an address%Z", ngx_min(name->len, 80), name->data);
@@ -359,7 +359,8 @@ ngx_http_gray_release_upstream(void *data, ngx_str_t *name, void **peer,
                                    u.host.len) == 0
                 && (blocks ? uscfp[i]->flags & NGX_HTTP_UPSTREAM_CREATE
                            : uscfp[i]->port == u.port)
-                && uscfp[i]->peer.init)
+                && uscfp[i]->peer.init
+                && !ngx_http_gray_release_named(names->gmcf, &uscfp[i]->host))
             {
                 *peer = uscfp[i];
                 break;
@@ -413,6 +414,30 @@ ngx_http_gray_release_mentions(const ngx_http_gray_json_t *node,
 }
 
 
+/* nginx finds upstreams whatever their case: a release is found so, too */
+
+static ngx_uint_t
+ngx_http_gray_release_named(ngx_http_gray_main_conf_t *gmcf, ngx_str_t *name)
+{
+    ngx_uint_t                 i;
+    ngx_http_gray_release_t  **release;
+
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        if (release[i]->kind == NGX_HTTP_GRAY_ROUTED
+            && release[i]->name.len == name->len
+            && ngx_strncasecmp(release[i]->name.data, name->data, name->len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names, ngx_str_t *name,
     char *why)
@@ -432,8 +457,7 @@ ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names, ngx_str_t *name,
     for (i = 0, n = 0; i < names->umcf->upstreams.nelts; i++) {
 
         if ((uscfp[i]->flags & NGX_HTTP_UPSTREAM_CREATE)
-            && ngx_http_gray_release_find(names->gmcf, &uscfp[i]->host)
-               == NULL)
+            && !ngx_http_gray_release_named(names->gmcf, &uscfp[i]->host))
         {
             p = ngx_slprintf(p, last, "%s%V", n++ ? ", " : "",
                              &uscfp[i]->host);
@@ -566,28 +590,8 @@ ngx_http_gray_release_origin(ngx_http_gray_origin_e origin)
 }
 
 
-ngx_http_gray_rules_t *
-ngx_http_gray_release_rules(ngx_http_gray_release_t *release, ngx_log_t *log)
-{
-    if (ngx_http_gray_shm_word(release->block) == release->word) {
-        return release->rules;
-    }
-
-    if (release->health == NGX_HTTP_GRAY_UNCOMPILED
-        && ngx_time() < release->retry)
-    {
-        return release->rules;
-    }
-
-    ngx_http_gray_release_refresh(release, log);
-
-    return release->rules;
-}
-
-
-static void
-ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
-    ngx_log_t *log)
+void
+ngx_http_gray_release_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
     ngx_str_t                  missed;
     ngx_uint_t                 missing, enabled;
@@ -597,6 +601,12 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
     ngx_http_gray_health_e     health;
     ngx_http_gray_snapshot_t   snapshot;
     ngx_http_gray_rules_env_t  env;
+
+    if (release->health == NGX_HTTP_GRAY_UNCOMPILED
+        && ngx_time() < release->retry)
+    {
+        return;
+    }
 
     if (ngx_http_gray_release_read(release, &snapshot, &doc) != NGX_OK) {
         ngx_http_gray_release_uncompiled(release, log);

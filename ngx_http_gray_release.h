@@ -54,7 +54,9 @@ typedef struct {
     ngx_http_gray_health_e          health;
     time_t                          retry;       /* if uncompiled */
     ngx_uint_t                      deciding;    /* unsigned  deciding:1; */
-    ngx_uint_t                      nested;      /* unsigned  nested:1; */
+    u_char                         *nested;      /* by index of a variable:
+                                                    valid before a rule asked
+                                                    for what is decided */
     ngx_uint_t                      warned;      /* unsigned  warned:1; */
 } ngx_http_gray_release_t;
 
@@ -121,13 +123,26 @@ ngx_uint_t ngx_http_gray_release_differs(ngx_http_gray_release_t *release,
 
 const char *ngx_http_gray_release_origin(ngx_http_gray_origin_e origin);
 
+/* compiles the current revision, unless that failed a moment ago */
+void ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
+    ngx_log_t *log);
+
+
 /*
  * The rule set of the current revision, compiled if it is new.  NULL only
  * where nothing could be compiled ever (memory).  Must not be called while
  * release->deciding: a decision under way keeps its rule set.
  */
-ngx_http_gray_rules_t *ngx_http_gray_release_rules(
-    ngx_http_gray_release_t *release, ngx_log_t *log);
+static ngx_inline ngx_http_gray_rules_t *
+ngx_http_gray_release_rules(ngx_http_gray_release_t *release, ngx_log_t *log)
+{
+    if (ngx_http_gray_shm_word(release->block) != release->word) {
+        ngx_http_gray_release_refresh(release, log);
+    }
+
+    return release->rules;
+}
+
 
 /* the value of "$name" for a request; as get() of ngx_http_gray_rules.h */
 ngx_int_t ngx_http_gray_release_variable(ngx_http_request_t *r,

@@ -13,12 +13,13 @@
 
 
 /*
- * The context of a main request, allocated with its first decision.  It is
- * the data of a pool cleanup, by which it is found again after an internal
- * redirect has cleared the contexts of all modules.
+ * The context of a main request, allocated with its first decision.  It has a
+ * pool cleanup, by which it is found again after an internal redirect has
+ * cleared the contexts of all modules.
  */
 
 typedef struct {
+    ngx_pool_cleanup_t              cleanup;
     ngx_http_gray_decision_t       *decisions;
     ngx_http_gray_minted_t         *minted;
     ngx_uint_t                      closed;      /* unsigned  closed:1; */
@@ -45,6 +46,7 @@ static void ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision,
     ngx_http_gray_outcome_t *outcome);
 static ngx_http_gray_decision_t *ngx_http_gray_request_inner(
     ngx_http_request_t *r, ngx_http_gray_release_t *release);
+static u_char *ngx_http_gray_request_valid(ngx_http_request_t *r);
 static void ngx_http_gray_request_forget(ngx_http_request_t *r,
     ngx_http_gray_release_t *release);
 static ngx_http_gray_decision_t *ngx_http_gray_request_degrade(
@@ -158,7 +160,7 @@ ngx_http_gray_request_ctx(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_gray_module);
 
-    if (ctx) {
+    if (ctx || !(r->internal || r->filter_finalize)) {
         return ctx;
     }
 
@@ -196,25 +198,27 @@ ngx_http_gray_request_remember(ngx_http_request_t *r,
 {
     u_char                    *p;
     size_t                     len;
-    ngx_pool_cleanup_t        *cln;
     ngx_http_gray_ctx_t       *ctx;
     ngx_http_gray_decision_t  *decision;
 
-    len = outcome->variant->name.len + outcome->variant->upstream.len
+    len = outcome->variant->name.len + 1 + outcome->variant->upstream.len
           + (outcome->rule ? outcome->rule->len : 0);
 
-    ctx = ngx_http_gray_request_ctx(r);
+    /* another decision may have come in between */
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_gray_module);
 
     if (ctx == NULL) {
-        cln = ngx_pool_cleanup_add(r->pool,
-                                   sizeof(ngx_http_gray_ctx_t) + len);
-        if (cln == NULL) {
+        ctx = ngx_palloc(r->pool, sizeof(ngx_http_gray_ctx_t) + len);
+        if (ctx == NULL) {
             return NULL;
         }
 
-        cln->handler = ngx_http_gray_request_cleanup;
+        ctx->cleanup.handler = ngx_http_gray_request_cleanup;
+        ctx->cleanup.data = ctx;
+        ctx->cleanup.next = r->pool->cleanup;
+        r->pool->cleanup = &ctx->cleanup;
 
-        ctx = cln->data;
         ctx->decisions = NULL;
         ctx->minted = NULL;
         ctx->closed = 0;
@@ -251,6 +255,7 @@ static void
 ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     ngx_http_gray_release_t *release, ngx_http_gray_outcome_t *outcome)
 {
+    size_t                    len;
     ngx_http_gray_variant_t  *variant;
 
     variant = outcome->variant;
@@ -263,13 +268,17 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     decision->used = 0;
     decision->inner = 0;
 
+    /* name, a NUL, and the upstream's name lie in one piece */
+
+    len = variant->name.len + 1 + variant->upstream.len;
+
     decision->variant.len = variant->name.len;
     decision->variant.data = p;
-    p = ngx_cpymem(p, variant->name.data, variant->name.len);
 
     decision->upstream.len = variant->upstream.len;
-    decision->upstream.data = p;
-    p = ngx_cpymem(p, variant->upstream.data, variant->upstream.len);
+    decision->upstream.data = p + variant->name.len + 1;
+
+    p = ngx_cpymem(p, variant->name.data, len);
 
     decision->rule.len = 0;
     decision->rule.data = p;
@@ -294,7 +303,13 @@ ngx_http_gray_request_inner(ngx_http_request_t *r,
     ngx_http_gray_outcome_t    outcome;
     ngx_http_gray_decision_t  *decision;
 
-    release->nested = 1;
+    if (release->nested == NULL) {
+        release->nested = ngx_http_gray_request_valid(r);
+
+        if (release->nested == NULL) {
+            return NULL;
+        }
+    }
 
     outcome.variant = ngx_http_gray_rules_baseline(release->rules);
     outcome.rule = NULL;
@@ -302,7 +317,7 @@ ngx_http_gray_request_inner(ngx_http_request_t *r,
     outcome.reason = NGX_HTTP_GRAY_DEGRADED;
 
     decision = ngx_palloc(r->pool, sizeof(ngx_http_gray_decision_t)
-                                   + outcome.variant->name.len
+                                   + outcome.variant->name.len + 1
                                    + outcome.variant->upstream.len);
     if (decision == NULL) {
         return NULL;
@@ -317,27 +332,49 @@ ngx_http_gray_request_inner(ngx_http_request_t *r,
 }
 
 
-/* our variables hold the release as their data: drop what the inner one got */
+/* which variables have a value before the inner decision is seen by any */
+
+static u_char *
+ngx_http_gray_request_valid(ngx_http_request_t *r)
+{
+    u_char                     *valid;
+    ngx_uint_t                  i;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    valid = ngx_palloc(r->pool, cmcf->variables.nelts + 1);
+    if (valid == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+        valid[i] = r->variables[i].valid || r->variables[i].not_found;
+    }
+
+    return valid;
+}
+
+
+/* all that came after may have been made of it, by a map say */
 
 static void
 ngx_http_gray_request_forget(ngx_http_request_t *r,
     ngx_http_gray_release_t *release)
 {
     ngx_uint_t                  i;
-    ngx_http_variable_t        *v;
     ngx_http_core_main_conf_t  *cmcf;
 
-    release->nested = 0;
-
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-    v = cmcf->variables.elts;
 
     for (i = 0; i < cmcf->variables.nelts; i++) {
-        if (v[i].data == (uintptr_t) release) {
+        if (!release->nested[i]) {
             r->variables[i].valid = 0;
             r->variables[i].not_found = 0;
         }
     }
+
+    release->nested = NULL;
 }
 
 

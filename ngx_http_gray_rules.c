@@ -43,6 +43,9 @@
 #include "ngx_http_gray_tests.h"
 
 
+#define NGX_HTTP_GRAY_ATTRIBUTES  256
+
+
 typedef struct ngx_http_gray_node_s  ngx_http_gray_node_t;
 
 typedef enum {
@@ -508,8 +511,9 @@ ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
     const ngx_http_gray_json_t *doc)
 {
     char                      why[NGX_HTTP_GRAY_WHY];
-    ngx_str_t                 name, baseline;
-    ngx_http_gray_json_t     *variants, *member, *upstream;
+    u_char                   *p;
+    ngx_str_t                 name, baseline, upstream;
+    ngx_http_gray_json_t     *variants, *member;
     ngx_http_gray_path_t      path[3];
     ngx_http_gray_rules_t    *rules;
     ngx_http_gray_variant_t  *v;
@@ -547,29 +551,29 @@ ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
 
         name.len = ngx_strlen(name.data);
 
-        if (ngx_http_gray_tests_copy(&cp->tests, &v->name, name) != NGX_OK) {
+        upstream = ngx_http_gray_json_text(ngx_http_gray_json_get(member,
+                                                                "upstream"));
+
+        p = ngx_http_gray_tests_alloc(&cp->tests, name.len + upstream.len + 2);
+        if (p == NULL) {
             return NGX_ERROR;
+        }
+
+        v->name.data = p;
+        v->name.len = name.len;
+        p = ngx_cpymem(p, name.data, name.len) + 1;
+
+        v->upstream.data = p;
+        v->upstream.len = upstream.len;
+
+        if (upstream.len) {
+            ngx_memcpy(p, upstream.data, upstream.len);
         }
 
         if (name.len == baseline.len
             && ngx_strncmp(name.data, baseline.data, name.len) == 0)
         {
             rules->baseline = v;
-        }
-
-        ngx_str_set(&v->upstream, "");
-
-        upstream = ngx_http_gray_json_get(member, "upstream");
-
-        if (ngx_http_gray_json_type(upstream) != NGX_HTTP_GRAY_JSON_STRING) {
-            continue;
-        }
-
-        if (ngx_http_gray_tests_copy(&cp->tests, &v->upstream,
-                                     ngx_http_gray_json_text(upstream))
-            != NGX_OK)
-        {
-            return NGX_ERROR;
         }
 
         if (v->upstream.len == 0
@@ -1059,10 +1063,13 @@ ngx_http_gray_rules_slot(ngx_http_gray_compile_t *cp,
     ngx_http_gray_path_t *path, ngx_str_t *name)
 {
     char                        why[NGX_HTTP_GRAY_WHY];
+    ngx_uint_t                  n;
     ngx_http_gray_slot_t       *slot;
     ngx_http_gray_attribute_t  *attribute;
 
-    for (slot = cp->rules->slots; slot; slot = slot->next) {
+    n = 0;
+
+    for (slot = cp->rules->slots; slot; slot = slot->next, n++) {
         attribute = &slot->attribute;
 
         if (attribute->name.len == name->len
@@ -1070,6 +1077,13 @@ ngx_http_gray_rules_slot(ngx_http_gray_compile_t *cp,
         {
             return slot;
         }
+    }
+
+    if (n == NGX_HTTP_GRAY_ATTRIBUTES) {
+        ngx_http_gray_json_fault(cp->tests.faults, path,
+                                 "is one attribute too many, a document may "
+                                 "have %d", NGX_HTTP_GRAY_ATTRIBUTES);
+        return NULL;
     }
 
     slot = ngx_http_gray_tests_alloc(&cp->tests, sizeof(ngx_http_gray_slot_t));

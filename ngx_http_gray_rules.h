@@ -39,6 +39,8 @@ typedef struct {
 } ngx_http_gray_attribute_t;
 
 
+/* the bytes of "upstream" follow those of "name" and its NUL */
+
 typedef struct {
     ngx_str_t                       name;
     ngx_str_t                       upstream;    /* empty in a switch */

@@ -34,6 +34,8 @@ typedef struct {
 } ngx_http_gray_rule_name_t;
 
 
+static ngx_uint_t ngx_http_gray_schema_many(const ngx_http_gray_json_t *input,
+    const char *member, ngx_uint_t max, ngx_http_gray_faults_t *faults);
 static void ngx_http_gray_schema_object(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *object,
     ngx_http_gray_member_t *members);
@@ -180,7 +182,7 @@ static const char  *ngx_http_gray_type_names[] = {
 };
 
 
-void
+ngx_int_t
 ngx_http_gray_schema_judge(const ngx_http_gray_schema_t *schema,
     const ngx_http_gray_json_t *input, ngx_http_gray_faults_t *faults)
 {
@@ -188,7 +190,17 @@ ngx_http_gray_schema_judge(const ngx_http_gray_schema_t *schema,
 
     if (ngx_http_gray_json_type(input) != NGX_HTTP_GRAY_JSON_OBJECT) {
         ngx_http_gray_json_fault(faults, NULL, "must be an object");
-        return;
+        return NGX_DECLINED;
+    }
+
+    /* first of all, as what follows takes time by the product of these */
+
+    if (ngx_http_gray_schema_many(input, "variants",
+                                  NGX_HTTP_GRAY_VARIANTS_MAX, faults)
+        || ngx_http_gray_schema_many(input, "rules", NGX_HTTP_GRAY_RULES_MAX,
+                                     faults))
+    {
+        return NGX_DECLINED;
     }
 
     judge.schema = schema;
@@ -198,6 +210,31 @@ ngx_http_gray_schema_judge(const ngx_http_gray_schema_t *schema,
 
     ngx_http_gray_schema_object(&judge, NULL, input,
                                 ngx_http_gray_document_members);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_schema_many(const ngx_http_gray_json_t *input,
+    const char *member, ngx_uint_t max, ngx_http_gray_faults_t *faults)
+{
+    ngx_uint_t            n;
+    ngx_http_gray_path_t  path;
+
+    n = ngx_http_gray_json_count(ngx_http_gray_json_get(input, member));
+
+    if (n <= max) {
+        return 0;
+    }
+
+    path.parent = NULL;
+    path.key = member;
+
+    ngx_http_gray_json_fault(faults, &path, "has %lu %s, may have %lu",
+                             (unsigned long) n, member, (unsigned long) max);
+
+    return 1;
 }
 
 
@@ -335,6 +372,11 @@ ngx_http_gray_schema_refer(ngx_http_gray_judge_t *judge,
     variants = ngx_http_gray_json_get(judge->root, "variants");
 
     if (ngx_http_gray_json_get(variants, (char *) name.data)) {
+        return;
+    }
+
+    if (judge->faults->n >= NGX_HTTP_GRAY_FAULTS) {
+        judge->faults->n++;
         return;
     }
 
@@ -585,7 +627,7 @@ ngx_http_gray_schema_variants(ngx_http_gray_judge_t *judge,
         }
     }
 
-    if (count == 0 || count > NGX_HTTP_GRAY_VARIANTS_MAX) {
+    if (count == 0) {
         ngx_http_gray_json_fault(judge->faults, parent,
                                  "must have 1 to %d variants",
                                  NGX_HTTP_GRAY_VARIANTS_MAX);
@@ -734,12 +776,6 @@ ngx_http_gray_schema_rules(ngx_http_gray_judge_t *judge,
             ngx_http_gray_json_fault(judge->faults, &frame,
                                      "goes with \"weights\" only");
         }
-    }
-
-    if (path.index > NGX_HTTP_GRAY_RULES_MAX) {
-        ngx_http_gray_json_fault(judge->faults, parent,
-                                 "must have at most %d rules",
-                                 NGX_HTTP_GRAY_RULES_MAX);
     }
 
     ngx_http_gray_schema_distinct(judge, parent, node);

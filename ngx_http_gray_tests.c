@@ -36,10 +36,17 @@
 
 
 /*
- * The match limit bounds what a pattern may cost: this many steps of PCRE2's
- * JIT take well under a millisecond.
+ * What a pattern may cost.  PCRE2 counts the steps of its match limit anew at
+ * each character that a match may start with, so the length of the value has
+ * to be bounded, too: together they keep the worst patterns that are known
+ * under a millisecond.  Its interpreter is slower by far, so a pattern must
+ * be one for the JIT.
  */
-#define NGX_HTTP_GRAY_MATCH_LIMIT  20000
+#define NGX_HTTP_GRAY_MATCH_LIMIT    5000
+#define NGX_HTTP_GRAY_MATCH_VALUE    1024       /* bytes */
+#define NGX_HTTP_GRAY_PATTERN_SIZE   65536      /* bytes, compiled */
+#define NGX_HTTP_GRAY_PATTERN_GROUPS 100
+#define NGX_HTTP_GRAY_PATTERNS       256        /* of a document */
 
 /* sets of more strings than this are hashed */
 #define NGX_HTTP_GRAY_FEW          4
@@ -409,6 +416,10 @@ ngx_http_gray_test_regex(ngx_http_gray_test_t *test, ngx_str_t *value)
     int                       rc;
     ngx_uint_t                i;
     ngx_http_gray_pattern_t  *pattern;
+
+    if (value->len > NGX_HTTP_GRAY_MATCH_VALUE) {
+        return NGX_ERROR;
+    }
 
     for (i = 0; i < test->npatterns; i++) {
         pattern = &test->patterns[i];
@@ -1084,6 +1095,8 @@ ngx_http_gray_operand_pattern(ngx_http_gray_tests_compile_t *cp,
 {
     int                       code;
     u_char                    message[128];
+    size_t                    size;
+    uint32_t                  groups;
     PCRE2_SIZE                offset;
     ngx_pool_cleanup_t       *cln[2];
     ngx_http_gray_pattern_t  *pattern;
@@ -1125,9 +1138,39 @@ ngx_http_gray_operand_pattern(ngx_http_gray_tests_compile_t *cp,
     cln[0]->handler = ngx_http_gray_operand_free_code;
     cln[0]->data = pattern->code;
 
-    /* where there is no JIT, the interpreter keeps to the same limit */
+    (void) pcre2_pattern_info(pattern->code, PCRE2_INFO_SIZE, &size);
+    (void) pcre2_pattern_info(pattern->code, PCRE2_INFO_CAPTURECOUNT,
+                              &groups);
 
-    (void) pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
+    if (size > NGX_HTTP_GRAY_PATTERN_SIZE
+        || groups > NGX_HTTP_GRAY_PATTERN_GROUPS)
+    {
+        ngx_http_gray_json_fault(cp->faults, path,
+                                 "the pattern is too large, with %lu bytes "
+                                 "and %lu groups when compiled; at most %d "
+                                 "and %d are taken", (unsigned long) size,
+                                 (unsigned long) groups,
+                                 NGX_HTTP_GRAY_PATTERN_SIZE,
+                                 NGX_HTTP_GRAY_PATTERN_GROUPS);
+        return NGX_ERROR;
+    }
+
+    if (pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE) != 0
+        || pcre2_pattern_info(pattern->code, PCRE2_INFO_JITSIZE, &size) != 0
+        || size == 0)
+    {
+        ngx_http_gray_json_fault(cp->faults, path,
+                                 "the pattern is not one for the JIT compiler "
+                                 "of PCRE2, or there is none here");
+        return NGX_ERROR;
+    }
+
+    if (cp->patterns++ == NGX_HTTP_GRAY_PATTERNS) {
+        ngx_http_gray_json_fault(cp->faults, path,
+                                 "is one pattern too many, a document may "
+                                 "have %d", NGX_HTTP_GRAY_PATTERNS);
+        return NGX_ERROR;
+    }
 
     pattern->data = pcre2_match_data_create(1, NULL);
 

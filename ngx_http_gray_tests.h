@@ -23,6 +23,7 @@ typedef struct {
     ngx_pool_t                  *pool;
     ngx_http_gray_faults_t      *faults;
     void                        *context;    /* of all the patterns */
+    ngx_uint_t                   patterns;   /* so far */
     ngx_uint_t                   failed;     /* unsigned  failed:1; */
 } ngx_http_gray_tests_compile_t;
 

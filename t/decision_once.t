@@ -39,6 +39,7 @@ http {
     }
 
     log_format part '$http_x_id $server_port';
+    access_log off;
 
     server {
         listen 127.0.0.1:%%PORT%%;

@@ -1339,6 +1339,35 @@ test_ramp_pools(void **state)
 }
 
 
+/* the first of all: in order of the arms, whichever is the baseline */
+
+static void
+test_first(void **state)
+{
+    plan_t  plan;
+
+    (void) state;
+
+    for (seed = 1, history = 0; history < 3; history++) {
+        start(&plan, 3);
+        plan.rest = history;
+        one.plan.n = 0;
+
+        next(&plan, 300000, 200000);
+
+        expect(0, 1, (history == 0) ? list({ 500000, BUCKETS })
+                                    : list({ 0, 500000 }));
+        expect(1, 1, (history == 0) ? list({ 0, 300000 })
+                     : (history == 1) ? list({ 700000, BUCKETS })
+                                      : list({ 500000, 800000 }));
+        expect(2, 1, (history == 0) ? list({ 300000, 500000 })
+                     : (history == 1) ? list({ 500000, 700000 })
+                                      : list({ 800000, BUCKETS }));
+        drop(&one);
+    }
+}
+
+
 /* a baseline that was not there takes what is left */
 
 static void
@@ -1963,6 +1992,7 @@ main(void)
         cmocka_unit_test(test_fits_random),
         cmocka_unit_test(test_rest),
         cmocka_unit_test(test_rest_ends),
+        cmocka_unit_test(test_first),
         cmocka_unit_test(test_ramp),
         cmocka_unit_test(test_ramp_pools),
         cmocka_unit_test(test_strangers),

@@ -273,6 +273,16 @@ static const built_t  built[] = {
       RULED("a", "{\"canary\":20}", "{\"canary\":[[400000,600000]]}") "],"
       "\"allocation\":{\"canary\":[[0,50000]]}}" },
 
+    /* a rule that is new begins anew, wherever the release's users are */
+
+    { HEAD SALT TWO("5") ",\"rules\":[],"
+      "\"allocation\":{\"canary\":[[700000,750000]]}}",
+      "{\"baseline\":\"stable\"," TWO("5") ",\"rules\":["
+      RULE("a", "{\"canary\":5}") "]}",
+      HEAD SALT TWO("5") ",\"rules\":["
+      RULED("a", "{\"canary\":5}", "{\"canary\":[[0,50000]]}") "],"
+      "\"allocation\":{\"canary\":[[700000,750000]]}}" },
+
     /* what is in force had no allocation that fits */
 
     { HEAD SALT TWO("5") ",\"rules\":[]}", INPUT("5"),

@@ -894,7 +894,7 @@ owner(const ngx_http_gray_json_t *allocation, uint32_t bucket)
 static void
 scatter(char *text, uint32_t *edges, ngx_uint_t *n)
 {
-    char        *p, list[8][4096];
+    char        *p, pair[64], rest[4096], list[8][4096];
     uint32_t     edge, sizes[8];
     ngx_uint_t   i, k, arms, owner;
 
@@ -922,8 +922,6 @@ scatter(char *text, uint32_t *edges, ngx_uint_t *n)
         }
 
         /* half of them in front of what there is */
-
-        char  pair[64], rest[4096];
 
         sprintf(pair, "[%u, %u]", edges[i - 1], edges[i]);
         strcpy(rest, list[owner]);

@@ -470,6 +470,8 @@ static const held_t  held[] = {
     { "{\"contains\": \"bc\"}", "bxc", 0 },
     { "{\"contains\": \"bc\"}", "aBCd", 0 },
     { "{\"contains\": \"bc\", \"ignore_case\": true}", "aBCd", 1 },
+    { "{\"contains\": \"bc\", \"ignore_case\": true}", "aBC", 1 },
+    { "{\"contains\": \"bc\", \"ignore_case\": true}", "BC", 1 },
     { "{\"contains\": \"bc\", \"ignore_case\": true}", "aB", 0 },
     { "{\"contains\": [\"x\", \"cd\"]}", "abcd", 1 },
     { "{\"contains\": \"bc\"}", NULL, 0 },
@@ -816,7 +818,7 @@ test_malformed(void **state)
     }
 
     assert_int_equal(hold(test,
-                          "0000:0000:0000:0000:0000:ffff:255.255.255.255",
+                          "0000:0000:0000:0000:0000:ffff:255.255.255.254",
                           45),
                      1);
 
