@@ -108,8 +108,9 @@ struct ngx_http_gray_piece_s {
 
 /*
  * The tidy way at work.  Arms are numbered as in the new partition; number n
- * is that of all which are gone, and n + 1 nobody's, the sentinel's.  "spare" is what an arm has to give, below 0 what it has to get.
- * "order" has the pieces that may have to give, the shortest first.
+ * is that of all which are gone, and n + 1 nobody's, the sentinel's.  "spare"
+ * is what an arm has to give, below 0 what it has to get.  "order" has the
+ * pieces that may have to give, the shortest first.
  */
 
 typedef struct {

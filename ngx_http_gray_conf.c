@@ -304,7 +304,11 @@ ngx_http_gray_conf_finish(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
     schema.kind = NGX_HTTP_GRAY_EITHER;
     faults.n = 0;
 
-    (void) ngx_http_gray_schema_judge(&schema, block->input, &faults);
+    if (ngx_http_gray_schema_judge(&schema, block->input, &faults)
+        == NGX_ERROR)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     if (faults.n) {
         ngx_http_gray_conf_fault(cf, block, &faults.fault[0]);

@@ -57,6 +57,10 @@ ngx_http_gray_document_build(const ngx_http_gray_document_t *env,
 
     rc = ngx_http_gray_schema_judge(&env->schema, input, faults);
 
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
     if (rc == NGX_OK && env->env) {
         rules = ngx_http_gray_rules_compile(input, env->env, faults, env->log);
 

@@ -170,7 +170,7 @@ static ngx_http_gray_node_t *ngx_http_gray_rules_node(
     ngx_http_gray_compile_t *cp, ngx_http_gray_node_e type);
 static void ngx_http_gray_rules_miss(ngx_http_gray_compile_t *cp,
     ngx_str_t *name);
-static void ngx_http_gray_rules_arm(const ngx_http_gray_json_t *list,
+static ngx_int_t ngx_http_gray_rules_arm(const ngx_http_gray_json_t *list,
     ngx_http_gray_arm_t *arm);
 
 
@@ -570,7 +570,8 @@ ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
             ngx_memcpy(p, upstream.data, upstream.len);
         }
 
-        if (name.len == baseline.len
+        if (baseline.len
+            && name.len == baseline.len
             && ngx_strncmp(name.data, baseline.data, name.len) == 0)
         {
             rules->baseline = v;
@@ -1195,7 +1196,8 @@ ngx_http_gray_rules_arms(const ngx_http_gray_json_t *doc,
         arm->name.data = (u_char *) ngx_http_gray_json_key(variant);
         arm->name.len = arm->name.data ? ngx_strlen(arm->name.data) : 0;
 
-        if (arm->name.len == baseline.len
+        if (baseline.len
+            && arm->name.len == baseline.len
             && ngx_strncmp(arm->name.data, baseline.data, baseline.len) == 0)
         {
             arms->baseline = arms->n;
@@ -1211,9 +1213,15 @@ ngx_http_gray_rules_arms(const ngx_http_gray_json_t *doc,
 
             arm->size = (n == NGX_ERROR) ? 0 : n;
 
-            ngx_http_gray_rules_arm(ngx_http_gray_json_get(allocation,
+            if (ngx_http_gray_rules_arm(ngx_http_gray_json_get(allocation,
                                                      (char *) arm->name.data),
-                                    arm);
+                                        arm)
+                != NGX_OK)
+            {
+                arms->n++;
+                ngx_http_gray_rules_arms_free(arms);
+                return NGX_ERROR;
+            }
         }
 
         arms->n++;
@@ -1242,7 +1250,7 @@ ngx_http_gray_rules_arms(const ngx_http_gray_json_t *doc,
 
 /* what is no list of pairs of numbers is no interval, and fits nothing */
 
-static void
+static ngx_int_t
 ngx_http_gray_rules_arm(const ngx_http_gray_json_t *list,
     ngx_http_gray_arm_t *arm)
 {
@@ -1254,12 +1262,12 @@ ngx_http_gray_rules_arm(const ngx_http_gray_json_t *list,
     n = ngx_http_gray_json_count(list);
 
     if (n == 0) {
-        return;
+        return NGX_OK;
     }
 
     arm->intervals = calloc(n, sizeof(ngx_http_gray_interval_t));
     if (arm->intervals == NULL) {
-        return;
+        return NGX_ERROR;
     }
 
     for (pair = ngx_http_gray_json_first(list);
@@ -1287,6 +1295,8 @@ ngx_http_gray_rules_arm(const ngx_http_gray_json_t *list,
         free(arm->intervals);
         arm->intervals = NULL;
     }
+
+    return NGX_OK;
 }
 
 

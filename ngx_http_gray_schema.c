@@ -207,11 +207,12 @@ ngx_http_gray_schema_judge(const ngx_http_gray_schema_t *schema,
     judge.root = input;
     judge.object = NULL;
     judge.faults = faults;
+    judge.failed = 0;
 
     ngx_http_gray_schema_object(&judge, NULL, input,
                                 ngx_http_gray_document_members);
 
-    return NGX_OK;
+    return judge.failed ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -796,8 +797,7 @@ ngx_http_gray_schema_distinct(ngx_http_gray_judge_t *judge,
                    * sizeof(ngx_http_gray_rule_name_t));
 
     if (names == NULL) {
-        ngx_http_gray_json_fault(judge->faults, parent,
-                                 "cannot be judged, memory is short");
+        judge->failed = 1;
         return;
     }
 

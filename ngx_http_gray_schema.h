@@ -42,6 +42,7 @@ typedef struct {
     const ngx_http_gray_json_t      *root;
     const ngx_http_gray_json_t      *object;     /* the member's container */
     ngx_http_gray_faults_t          *faults;
+    ngx_uint_t                       failed;     /* memory was short */
 } ngx_http_gray_judge_t;
 
 
@@ -69,7 +70,7 @@ extern ngx_http_gray_member_t  ngx_http_gray_rule_members[];
  * Adds a fault for everything in "input" that no document may have, but for
  * what only a compilation can tell: operators, variables, upstreams.  NGX_OK,
  * or NGX_DECLINED where there is so much in it that it was not judged further,
- * and should not be compiled.
+ * and should not be compiled, or NGX_ERROR (memory).
  */
 ngx_int_t ngx_http_gray_schema_judge(const ngx_http_gray_schema_t *schema,
     const ngx_http_gray_json_t *input, ngx_http_gray_faults_t *faults);

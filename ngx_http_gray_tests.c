@@ -36,17 +36,17 @@
 
 
 /*
- * What a pattern may cost.  PCRE2 counts the steps of its match limit anew at
- * each character that a match may start with, so the length of the value has
- * to be bounded, too: together they keep the worst patterns that are known
- * under a millisecond.  Its interpreter is slower by far, so a pattern must
- * be one for the JIT.
+ * What a pattern may cost.  The match limit of PCRE2 is counted anew at each
+ * character that a match may begin with, so it bounds nothing.  Instead, each
+ * item of a pattern has a callout, and a match may make so many of them: half
+ * a millisecond for the worst patterns that are known, with the JIT compiler
+ * of PCRE2 as with its interpreter.
  */
-#define NGX_HTTP_GRAY_MATCH_LIMIT    5000
-#define NGX_HTTP_GRAY_MATCH_VALUE    1024       /* bytes */
-#define NGX_HTTP_GRAY_PATTERN_SIZE   65536      /* bytes, compiled */
-#define NGX_HTTP_GRAY_PATTERN_GROUPS 100
-#define NGX_HTTP_GRAY_PATTERNS       256        /* of a document */
+#define NGX_HTTP_GRAY_MATCH_STEPS     50000
+#define NGX_HTTP_GRAY_MATCH_HEAP      1024      /* kilobytes */
+#define NGX_HTTP_GRAY_PATTERN_SIZE    65536     /* bytes, compiled */
+#define NGX_HTTP_GRAY_PATTERN_GROUPS  100
+#define NGX_HTTP_GRAY_PATTERNS        256       /* of a document */
 
 /* sets of more strings than this are hashed */
 #define NGX_HTTP_GRAY_FEW          4
@@ -95,6 +95,14 @@ typedef struct {
 } ngx_http_gray_pattern_t;
 
 
+/* what is left for a match, and where its last callout was */
+
+typedef struct {
+    ngx_int_t                    left;
+    size_t                       position;
+} ngx_http_gray_budget_t;
+
+
 struct ngx_http_gray_test_s {
     ngx_http_gray_test_pt        match;
     ngx_uint_t                   negate;     /* unsigned  negate:1; */
@@ -135,6 +143,7 @@ static ngx_int_t ngx_http_gray_test_contains(ngx_http_gray_test_t *test,
     ngx_str_t *value);
 static ngx_int_t ngx_http_gray_test_regex(ngx_http_gray_test_t *test,
     ngx_str_t *value);
+static int ngx_http_gray_test_callout(pcre2_callout_block *block, void *data);
 static ngx_int_t ngx_http_gray_test_cidr(ngx_http_gray_test_t *test,
     ngx_str_t *value);
 static ngx_int_t ngx_http_gray_test_lt(ngx_http_gray_test_t *test,
@@ -415,14 +424,17 @@ ngx_http_gray_test_regex(ngx_http_gray_test_t *test, ngx_str_t *value)
 {
     int                       rc;
     ngx_uint_t                i;
+    ngx_http_gray_budget_t    budget;
     ngx_http_gray_pattern_t  *pattern;
-
-    if (value->len > NGX_HTTP_GRAY_MATCH_VALUE) {
-        return NGX_ERROR;
-    }
 
     for (i = 0; i < test->npatterns; i++) {
         pattern = &test->patterns[i];
+
+        budget.left = NGX_HTTP_GRAY_MATCH_STEPS;
+        budget.position = 0;
+
+        (void) pcre2_set_callout(test->context, ngx_http_gray_test_callout,
+                                 &budget);
 
         rc = pcre2_match(pattern->code, value->data, value->len, 0, 0,
                          pattern->data, test->context);
@@ -437,6 +449,23 @@ ngx_http_gray_test_regex(ngx_http_gray_test_t *test, ngx_str_t *value)
     }
 
     return 0;
+}
+
+
+/* called before each item of a pattern; what was skipped at once is cheap */
+
+static int
+ngx_http_gray_test_callout(pcre2_callout_block *block, void *data)
+{
+    ssize_t                  skipped;
+    ngx_http_gray_budget_t  *budget = data;
+
+    skipped = (ssize_t) (block->current_position - budget->position);
+
+    budget->left -= 1 + (ngx_abs(skipped) >> 4);
+    budget->position = block->current_position;
+
+    return budget->left < 0 ? PCRE2_ERROR_MATCHLIMIT : 0;
 }
 
 
@@ -615,46 +644,44 @@ ngx_http_gray_test_decimal(ngx_str_t *value, double *number)
 static ngx_int_t
 ngx_http_gray_test_address(ngx_str_t *value, ngx_http_gray_addr_t *addr)
 {
-    in_addr_t              v4;
-    u_char                 v6[16];
-    ngx_uint_t             i;
-    ngx_http_gray_addr_t   a;
+    int                   family;
+    char                  text[INET6_ADDRSTRLEN];
+    u_char                bytes[16];
+    ngx_uint_t            i, n;
+    ngx_http_gray_addr_t  a;
 
-    if (ngx_strlchr(value->data, value->data + value->len, ':') == NULL) {
-
-        v4 = ngx_inet_addr(value->data, value->len);
-
-        if (v4 == INADDR_NONE
-            && (value->len != sizeof("255.255.255.255") - 1
-                || ngx_strncmp(value->data, "255.255.255.255", value->len)
-                   != 0))
-        {
-            return NGX_ERROR;
-        }
-
-        *addr = ntohl(v4);
-
-        return AF_INET;
+    if (value->len >= sizeof(text)) {
+        return NGX_ERROR;
     }
 
-    if (ngx_inet6_addr(value->data, value->len, v6) != NGX_OK) {
+    ngx_memcpy(text, value->data, value->len);
+    text[value->len] = '\0';
+
+    if (ngx_strlen(text) != value->len) {
+        return NGX_ERROR;
+    }
+
+    family = ngx_strchr(text, ':') ? AF_INET6 : AF_INET;
+    n = (family == AF_INET6) ? 16 : 4;
+
+    if (inet_pton(family, text, bytes) != 1) {
         return NGX_ERROR;
     }
 
     a = 0;
 
-    for (i = 0; i < 16; i++) {
-        a = a << 8 | v6[i];
+    for (i = 0; i < n; i++) {
+        a = a << 8 | bytes[i];
     }
 
-    if (a >> 32 == 0xffff) {
-        *addr = a & 0xffffffff;
-        return AF_INET;
+    if (family == AF_INET6 && a >> 32 == 0xffff) {
+        family = AF_INET;
+        a &= 0xffffffff;
     }
 
     *addr = a;
 
-    return AF_INET6;
+    return family;
 }
 
 
@@ -1056,7 +1083,7 @@ ngx_http_gray_operand_patterns(ngx_http_gray_tests_compile_t *cp,
             return NGX_ERROR;
         }
 
-        pcre2_set_match_limit(cp->context, NGX_HTTP_GRAY_MATCH_LIMIT);
+        (void) pcre2_set_heap_limit(cp->context, NGX_HTTP_GRAY_MATCH_HEAP);
     }
 
     test->context = cp->context;
@@ -1120,8 +1147,14 @@ ngx_http_gray_operand_pattern(ngx_http_gray_tests_compile_t *cp,
     pattern = &test->patterns[test->npatterns];
 
     pattern->code = pcre2_compile(text->data, text->len,
-                                  test->ignore_case ? PCRE2_CASELESS : 0,
+                                  PCRE2_AUTO_CALLOUT
+                                  | (test->ignore_case ? PCRE2_CASELESS : 0),
                                   &code, &offset, NULL);
+
+    if (pattern->code == NULL && code == PCRE2_ERROR_HEAP_FAILED) {
+        cp->failed = 1;
+        return NGX_ERROR;
+    }
 
     if (pattern->code == NULL) {
         if (pcre2_get_error_message(code, message, sizeof(message)) < 0) {
@@ -1155,13 +1188,12 @@ ngx_http_gray_operand_pattern(ngx_http_gray_tests_compile_t *cp,
         return NGX_ERROR;
     }
 
-    if (pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE) != 0
-        || pcre2_pattern_info(pattern->code, PCRE2_INFO_JITSIZE, &size) != 0
-        || size == 0)
+    /* where there is no JIT, or not for this pattern, it is interpreted */
+
+    if (pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE)
+        == PCRE2_ERROR_NOMEMORY)
     {
-        ngx_http_gray_json_fault(cp->faults, path,
-                                 "the pattern is not one for the JIT compiler "
-                                 "of PCRE2, or there is none here");
+        cp->failed = 1;
         return NGX_ERROR;
     }
 
@@ -1268,10 +1300,8 @@ ngx_http_gray_operand_network(ngx_http_gray_tests_compile_t *cp,
 
     /* an IPv4-mapped network counts its bits from the IPv6 address's start */
 
-    if (family == AF_INET && slash && bits >= 96
-        && ngx_strlchr(address.data, slash, ':'))
-    {
-        bits -= 96;
+    if (family == AF_INET && slash && ngx_strlchr(address.data, slash, ':')) {
+        bits = (bits < 96) ? -1 : bits - 96;
     }
 
     width = (family == AF_INET) ? 32 : 128;

@@ -60,7 +60,7 @@ my @cases = (
     [ 'NUL in the URI',   "GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n" ],
     [ 'above the root',   "GET /.. HTTP/1.1\r\nHost: a\r\n\r\n" ],
     [ 'long body',        "POST / HTTP/1.1\r\nHost: a\r\n"
-                          . "Content-Length: 100\r\n\r\n" ],
+                          . "Content-Length: 100\r\n\r\n" . 'x' x 100 ],
     [ 'TLS',              "\x16\x03\x01\x00\x05\r\n\r\n" ],
     [ 'HTTP/1.0',         "GET / HTTP/1.0\r\n\r\n" ],
     [ 'one cookie',       "GET / HTTP/1.0\r\nCookie: uid\r\n\r\n" ],

@@ -211,7 +211,7 @@ is(complaints(), 5, 'told again, and once for each of the others');
 
 # nothing is decided in the log phase, what was decided is there
 
-logged(0);
+logged(1);
 ask('/late');
 ($line) = logged(1);
 is($line, '/late [-] [-] [-] [-] [-]', 'first asked for by the log');

@@ -19,7 +19,10 @@ use Test::Gray::Process;
 
 plan(skip_all => 'no wrk') if (capture('wrk', '-v'))[1] !~ /^wrk /;
 
-my $rounds = $ENV{TEST_NGINX_WRAPPER} ? 10 : 200;
+# fewer where nginx is slow
+
+my $rounds = $ENV{TEST_NGINX_WRAPPER} ? 10
+             : $ENV{TEST_SANITIZER_LOG} ? 50 : 200;
 
 my $t = Test::Gray->new->config(<<'END')->start;
 worker_processes 4;

@@ -1876,6 +1876,89 @@ test_splinters(void **state)
 }
 
 
+/* arm 3 is the rest */
+
+static void
+extra(partition_t *p, plan_t *plan, ngx_uint_t i, uint32_t at, uint32_t end)
+{
+    ngx_http_gray_arm_t  *arm;
+
+    arm = &p->arms[i];
+
+    arm->intervals = realloc(arm->intervals, (arm->n + 1)
+                                             * sizeof(*arm->intervals));
+    assert_non_null(arm->intervals);
+
+    arm->intervals[arm->n].start = at;
+    arm->intervals[arm->n++].end = end;
+
+    arm->size += end - at;
+    give(plan, 3, i, end - at);
+
+    assert_int_equal(ngx_http_gray_allocation_rest(p->arms, 4, 3), NGX_OK);
+
+    p->plan = *plan;
+    check_partition(p);
+}
+
+
+/* what is given where nothing is left but the place to choose */
+
+static void
+test_tidy(void **state)
+{
+    plan_t  plan;
+
+    (void) state;
+
+    seed = 80;
+
+    /* 0 and 2 are not side by side, but here, where 0 has more to give */
+
+    shatter(&one, &plan, 50, 1000);
+    extra(&one, &plan, 2, 600000, 601000);
+    extra(&one, &plan, 0, 601000, 603000);
+    extra(&one, &plan, 2, 603000, 604000);
+    assert_int_equal(stored(&one), 153);
+
+    give(&plan, 0, 2, 2000);
+    make(&one, &two, &plan);
+    assert_int_equal(stored(&two), 151);
+
+    drop(&one);
+    drop(&two);
+
+    /* they are nowhere: whole intervals, and no cut in the long one */
+
+    shatter(&one, &plan, 50, 1000);
+    extra(&one, &plan, 0, 500000, 600000);
+    assert_int_equal(stored(&one), 151);
+
+    give(&plan, 0, 2, 5000);
+    make(&one, &two, &plan);
+    assert_int_equal(stored(&two), 151);
+
+    drop(&one);
+
+    /* no whole one fits: the long one is cut in the middle, once for all */
+
+    extra(&two, &plan, 0, 700000, 700500);
+    assert_int_equal(stored(&two), 152);
+
+    give(&plan, 0, 2, 1);
+    make(&two, &one, &plan);
+    assert_int_equal(stored(&one), 154);
+
+    give(&plan, 0, 2, 499);
+    make(&one, &kept, &plan);
+    assert_int_equal(stored(&kept), 154);
+
+    drop(&one);
+    drop(&two);
+    drop(&kept);
+}
+
+
 /* each allocation that the call makes fails once */
 
 static void
@@ -1999,6 +2082,7 @@ main(void)
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_splinters),
+        cmocka_unit_test(test_tidy),
         cmocka_unit_test(test_buckets),
         cmocka_unit_test(test_histories),
         cmocka_unit_test(test_long)

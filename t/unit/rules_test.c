@@ -772,6 +772,60 @@ test_missing(void **state)
 }
 
 
+/* as many attributes as there may be, and one more */
+
+static void
+test_attributes(void **state)
+{
+    char                     *p, *text, expected[128];
+    ngx_str_t                 name;
+    ngx_uint_t                i, n;
+    ngx_http_gray_json_t     *doc;
+    ngx_http_gray_rules_t    *rules;
+    ngx_http_gray_faults_t    faults;
+
+    (void) state;
+
+    text = malloc(100000);
+    assert_non_null(text);
+
+    for (n = 256; n <= 257; n++) {
+
+        /* one of them is a key, too */
+
+        p = text + sprintf(text, "{" VARIANTS ", \"hash\": [\"$a0\"], "
+                           "\"rules\": [{\"when\": {");
+
+        for (i = 0; i < n; i++) {
+            p += sprintf(p, "%s\"$a%lu\": \"1\"", i ? ", " : "",
+                         (unsigned long) i);
+        }
+
+        strcpy(p, "}, \"variant\": \"canary\"}]}");
+
+        doc = parse(text);
+        faults.n = 0;
+
+        sprintf(expected, "/rules/0/when/$a%lu is one attribute too many, a "
+                "document may have 256", (unsigned long) n - 1);
+
+        rules = ngx_http_gray_rules_compile(doc, &known, &faults, &quiet);
+
+        assert_faults("attributes", &faults, n == 256 ? "" : expected);
+        assert_int_equal(rules != NULL, n == 256);
+
+        if (rules) {
+            assert_int_equal(ngx_http_gray_rules_missing(rules, &name), 0);
+            ngx_http_gray_rules_destroy(rules);
+        }
+
+        ngx_http_gray_json_free(doc);
+    }
+
+    free(text);
+}
+
+
 static const struct {
     const char  *cookie;
     const char  *attributes;
@@ -1798,6 +1852,7 @@ main(void)
         cmocka_unit_test(test_anew),
         cmocka_unit_test(test_truth),
         cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_attributes),
         cmocka_unit_test(test_cookies),
         cmocka_unit_test(test_segments),
         cmocka_unit_test(test_differential),

@@ -499,8 +499,8 @@ test_kinds(void **state)
 static void
 test_many(void **state)
 {
-    char                    *p, *text;
-    ngx_uint_t               i;
+    char                    *p, *text, expected[128];
+    ngx_uint_t               i, k;
     ngx_http_gray_faults_t   faults;
 
     (void) state;
@@ -525,9 +525,10 @@ test_many(void **state)
 
     /* as many variants, and rules, as there may be, and one more */
 
-    for (i = 32; i <= 33; i++) {
-        ngx_uint_t  k;
-
+    for (i = NGX_HTTP_GRAY_VARIANTS_MAX;
+         i <= NGX_HTTP_GRAY_VARIANTS_MAX + 1;
+         i++)
+    {
         p = text + sprintf(text, "{\"baseline\": \"v0\", \"variants\": {"
                            "\"v0\": {}");
 
@@ -537,13 +538,15 @@ test_many(void **state)
 
         strcpy(p, "}}");
 
+        sprintf(expected, "/variants has %d variants, may have %d",
+                NGX_HTTP_GRAY_VARIANTS_MAX + 1, NGX_HTTP_GRAY_VARIANTS_MAX);
+
         judge(text, NGX_HTTP_GRAY_EITHER, &faults);
         assert_faults("variants", &faults,
-                      i == 32 ? "" : "/variants must have 1 to 32 variants");
+                      i == NGX_HTTP_GRAY_VARIANTS_MAX ? "" : expected);
     }
 
-    for (i = 10000; i <= 10001; i++) {
-        ngx_uint_t  k;
+    for (i = NGX_HTTP_GRAY_RULES_MAX; i <= NGX_HTTP_GRAY_RULES_MAX + 1; i++) {
 
         p = text + sprintf(text, "{" VARIANTS ", \"rules\": [");
 
@@ -555,9 +558,12 @@ test_many(void **state)
 
         strcpy(p, "]}");
 
+        sprintf(expected, "/rules has %d rules, may have %d",
+                NGX_HTTP_GRAY_RULES_MAX + 1, NGX_HTTP_GRAY_RULES_MAX);
+
         judge(text, NGX_HTTP_GRAY_EITHER, &faults);
         assert_faults("rules", &faults,
-                      i == 10000 ? "" : "/rules must have at most 10000 rules");
+                      i == NGX_HTTP_GRAY_RULES_MAX ? "" : expected);
     }
 
     free(text);

@@ -993,7 +993,7 @@ test_sets(void **state)
 /*
  * Patterns and values of which each does something often: iterations within
  * iterations, alternatives that begin alike, an end that is never reached from
- * any of the places to start at, references, assertions, no JIT.
+ * any of the places to start at, references, assertions.
  */
 
 static const struct {
@@ -1026,13 +1026,9 @@ static const struct {
     { "(?:a*(?=a*b)|a*(?!a*c))*[xy]", "a", "c" },
     { "((?=a*b)|a)*[xy]", "a", "c" },
     { "(?:(?!a*b)a)*[xy]", "a", "c" },
-    { "(?(?=a*b)x|a)*[xy]", "a", "c" },
     { "(?>a*)*[xy]", "a", "c" },
     { "(?R)?a+[xy]", "a", "c" },
     { "(*UTF)\\\\X*[xy]", "a", "b" },
-    { "(*NO_JIT)(a+)+$", "a", "b" },
-    { "(*NO_JIT)a*[xy]", "a", "c" },
-    { "(*NO_JIT)a*a*a*[xy]", "a", "c" },
     { "(*LIMIT_MATCH=4000000000)(a+)+$", "a", "b" }
 };
 
@@ -1051,14 +1047,15 @@ cpu_usec(void)
 static void
 test_match_limit(void **state)
 {
-    char                            value[3000], text[128];
+    char                            value[1100], text[128];
     size_t                          len;
     ngx_int_t                       rc;
     ngx_uint_t                      i, k, try, usec, best, wrong;
     ngx_http_gray_test_t           *test;
+    ngx_http_gray_faults_t          faults;
     ngx_http_gray_tests_compile_t   cp;
 
-    static const size_t  sizes[] = { 60, 500, 2000 };
+    static const size_t  sizes[] = { 60, 500, 1016 };
 
     (void) state;
 
@@ -1068,7 +1065,9 @@ test_match_limit(void **state)
 
         sprintf(text, "{\"regex\": \"%s\"}", explosive[i].pattern);
 
-        test = compile(&cp, NULL, text);
+        faults.n = 0;
+        test = compile(&cp, &faults, text);
+        assert_faults(text, &faults, "");
         assert_non_null(test);
 
         for (k = 0; k < ITEMS(sizes); k++) {
@@ -1132,13 +1131,11 @@ static const held_t  unending[] = {
     { "{\"regex\": \"(*LIMIT_MATCH=4000000000)(a+)+$\"}",
       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab",
       UNJUDGED },
-    { "{\"regex\": \"(*NO_JIT)(a+)+$\"}",
-      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab",
-      UNJUDGED },
 
     /* what people do write is within the limit */
 
-    { "{\"regex\": \"(Mozilla|Opera).*(Windows|Linux).*(Chrome|Safari)/[0-9]+\"}",
+    { "{\"regex\": "
+      "\"(Mozilla|Opera).*(Windows|Linux).*(Chrome|Safari)/[0-9]+\"}",
       "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, "
       "like Gecko) Chrome/118.0.0.0 Safari/537.36", 1 },
     { "{\"regex\": \"^[^@ ]+@([a-z0-9-]+[.])+[a-z]{2,}$\"}",
@@ -1160,6 +1157,118 @@ test_unending(void **state)
     (void) state;
 
     check(unending, ITEMS(unending));
+}
+
+
+/* values as long as a header may be by default are matched like short ones */
+
+static void
+test_long(void **state)
+{
+    static char                     value[8000];
+    ngx_uint_t                      i;
+    ngx_http_gray_test_t           *test;
+    ngx_http_gray_tests_compile_t   cp;
+
+    static const struct {
+        const char  *test;
+        ngx_int_t    truth;
+    } tests[] = {
+        { "{\"regex\": \"^a\"}", 1 },
+        { "{\"regex\": \"^b\"}", 0 },
+        { "{\"regex\": [\"^b\", \"a$\"]}", 1 },
+        { "{\"regex\": \"bot|crawl|spider\"}", 0 },
+        { "{\"regex\": \"(*NO_JIT)^a+$\"}", 1 },
+        { "{\"regex\": \"[ab]*[ac]*[yz]\"}", UNJUDGED },
+        { "{\"prefix\": \"a\"}", 1 },
+        { "{\"suffix\": \"a\", \"contains\": \"aaaa\"}", 1 },
+        { "{\"ne\": \"a\", \"not_in\": [\"b\"]}", 1 }
+    };
+
+    (void) state;
+
+    memset(value, 'a', sizeof(value));
+
+    for (i = 0; i < ITEMS(tests); i++) {
+        test = compile(&cp, NULL, tests[i].test);
+        assert_non_null(test);
+
+        assert_int_equal(hold(test, value, sizeof(value)), tests[i].truth);
+
+        ngx_destroy_pool(cp.pool);
+    }
+}
+
+
+/* patterns that cost much before there is any value */
+
+static void
+test_large(void **state)
+{
+    char                            *p, *text;
+    ngx_uint_t                       i, n;
+    ngx_http_gray_test_t            *test;
+    ngx_http_gray_faults_t           faults;
+    ngx_http_gray_tests_compile_t    cp;
+
+    (void) state;
+
+    text = malloc(200000);
+    assert_non_null(text);
+
+    /* repetitions are code */
+
+    faults.n = 0;
+    assert_null(compile(&cp, &faults,
+                        "{\"regex\": \"((a{100}){100}){60}\"}"));
+    assert_int_equal(faults.n, 1);
+    assert_string_equal(faults.fault[0].pointer, "/$v/regex");
+    ngx_destroy_pool(cp.pool);
+
+    /* groups */
+
+    for (n = 100; n <= 101; n++) {
+        p = text + sprintf(text, "{\"regex\": \"");
+
+        for (i = 0; i < n; i++) {
+            p += sprintf(p, "(a)?");
+        }
+
+        strcpy(p, "\"}");
+        faults.n = 0;
+
+        test = compile(&cp, &faults, text);
+
+        assert_int_equal(test != NULL, n == 100);
+        assert_int_equal(faults.n, n == 100 ? 0 : 1);
+
+        ngx_destroy_pool(cp.pool);
+    }
+
+    /* in one document, however they are spread */
+
+    for (n = 256; n <= 257; n++) {
+        p = text + sprintf(text, "{\"regex\": [");
+
+        for (i = 0; i < n; i++) {
+            p += sprintf(p, "%s\"a%lu\"", i ? ", " : "", (unsigned long) i);
+        }
+
+        strcpy(p, "]}");
+        faults.n = 0;
+
+        test = compile(&cp, &faults, text);
+
+        assert_int_equal(test != NULL, n == 256);
+        assert_faults("patterns", &faults,
+                      n == 256 ? ""
+                               : "/$v/regex/256 is one pattern too many, a "
+                                 "document may have 256");
+
+        ngx_destroy_pool(cp.pool);
+    }
+
+    free(text);
 }
 
 
@@ -1245,6 +1354,8 @@ main(void)
         cmocka_unit_test(test_sets),
         cmocka_unit_test(test_match_limit),
         cmocka_unit_test(test_unending),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_large),
         cmocka_unit_test(test_memory)
     };
 
