@@ -31,10 +31,12 @@ static ngx_http_variable_t *ngx_http_gray_release_known(
     ngx_http_gray_names_t *names, ngx_str_t *name, ngx_int_t *index);
 static ngx_int_t ngx_http_gray_release_upstream(void *data, ngx_str_t *name,
     void **peer, char *why);
-static ngx_uint_t ngx_http_gray_release_mentions(
-    const ngx_http_gray_json_t *node, ngx_str_t *name);
+static ngx_uint_t ngx_http_gray_release_reads(const ngx_http_gray_json_t *node,
+    ngx_str_t *variable);
+static ngx_uint_t ngx_http_gray_release_routes(const ngx_http_gray_json_t *doc,
+    ngx_str_t *upstream);
 static ngx_uint_t ngx_http_gray_release_named(ngx_http_gray_main_conf_t *gmcf,
-    ngx_str_t *name);
+    ngx_str_t *name, ngx_http_gray_kind_e kind);
 static void ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names,
     ngx_str_t *name, char *why);
 static void ngx_http_gray_release_uncompiled(ngx_http_gray_release_t *release,
@@ -213,7 +215,7 @@ ngx_http_gray_release_attribute(void *data, ngx_str_t *name, void **source,
 
     if (v == NULL) {
 
-        if (ngx_http_gray_release_mentions(names->current, name)) {
+        if (ngx_http_gray_release_reads(names->current, name)) {
             return NGX_OK;
         }
 
@@ -328,13 +330,6 @@ ngx_http_gray_release_upstream(void *data, ngx_str_t *name, void **peer,
 
     *peer = NULL;
 
-    if (ngx_http_gray_release_named(names->gmcf, name)) {
-        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
-                     "\"%*s\" is a release; a variant needs an upstream or "
-                     "an address%Z", ngx_min(name->len, 80), name->data);
-        return NGX_DECLINED;
-    }
-
     pool = ngx_create_pool(1024, ngx_cycle->log);
     if (pool == NULL) {
         ngx_sprintf((u_char *) why, "cannot be looked up, memory is short%Z");
@@ -360,7 +355,8 @@ ngx_http_gray_release_upstream(void *data, ngx_str_t *name, void **peer,
                 && (blocks ? uscfp[i]->flags & NGX_HTTP_UPSTREAM_CREATE
                            : uscfp[i]->port == u.port)
                 && uscfp[i]->peer.init
-                && !ngx_http_gray_release_named(names->gmcf, &uscfp[i]->host))
+                && !ngx_http_gray_release_named(names->gmcf, &uscfp[i]->host,
+                                                NGX_HTTP_GRAY_ROUTED))
             {
                 *peer = uscfp[i];
                 break;
@@ -370,11 +366,18 @@ ngx_http_gray_release_upstream(void *data, ngx_str_t *name, void **peer,
 
     ngx_destroy_pool(pool);
 
-    if (*peer || ngx_http_gray_release_mentions(names->current, name)) {
+    if (*peer || ngx_http_gray_release_routes(names->current, name)) {
         return NGX_OK;
     }
 
-    ngx_http_gray_release_upstreams(names, name, why);
+    if (ngx_http_gray_release_named(names->gmcf, name, NGX_HTTP_GRAY_EITHER)) {
+        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
+                     "\"%*s\" is a release; a variant needs an upstream or "
+                     "an address%Z", ngx_min(name->len, 80), name->data);
+
+    } else {
+        ngx_http_gray_release_upstreams(names, name, why);
+    }
 
     return NGX_DECLINED;
 }
@@ -383,11 +386,13 @@ ngx_http_gray_release_upstream(void *data, ngx_str_t *name, void **peer,
 /*
  * A name that the live document has may stay although nginx.conf has lost it:
  * who wants to get out of that must be able to change weights or to disable.
+ * Variables are keys in rules and items of "hash", and nothing else begins
+ * with a "$" there.
  */
 
 static ngx_uint_t
-ngx_http_gray_release_mentions(const ngx_http_gray_json_t *node,
-    ngx_str_t *name)
+ngx_http_gray_release_reads(const ngx_http_gray_json_t *node,
+    ngx_str_t *variable)
 {
     ngx_str_t                    text;
     const char                  *key;
@@ -398,13 +403,44 @@ ngx_http_gray_release_mentions(const ngx_http_gray_json_t *node,
          child = ngx_http_gray_json_next(child))
     {
         key = ngx_http_gray_json_key(child);
-        text = ngx_http_gray_json_text(child);
 
-        if ((key && ngx_strlen(key) == name->len
-             && ngx_strncasecmp((u_char *) key, name->data, name->len) == 0)
-            || (text.len == name->len
-                && ngx_strncasecmp(text.data, name->data, name->len) == 0)
-            || ngx_http_gray_release_mentions(child, name))
+        if (key) {
+            text.data = (u_char *) key;
+            text.len = ngx_strlen(key);
+
+        } else {
+            text = ngx_http_gray_json_text(child);
+        }
+
+        if ((text.len == variable->len
+             && ngx_strncasecmp(text.data, variable->data, text.len) == 0)
+            || ngx_http_gray_release_reads(child, variable))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_release_routes(const ngx_http_gray_json_t *doc,
+    ngx_str_t *upstream)
+{
+    ngx_str_t              text;
+    ngx_http_gray_json_t  *variant;
+
+    variant = ngx_http_gray_json_first(ngx_http_gray_json_get(doc,
+                                                              "variants"));
+
+    for ( /* void */ ; variant; variant = ngx_http_gray_json_next(variant)) {
+
+        text = ngx_http_gray_json_text(ngx_http_gray_json_get(variant,
+                                                              "upstream"));
+
+        if (text.len == upstream->len
+            && ngx_strncmp(text.data, upstream->data, text.len) == 0)
         {
             return 1;
         }
@@ -417,7 +453,8 @@ ngx_http_gray_release_mentions(const ngx_http_gray_json_t *node,
 /* nginx finds upstreams whatever their case: a release is found so, too */
 
 static ngx_uint_t
-ngx_http_gray_release_named(ngx_http_gray_main_conf_t *gmcf, ngx_str_t *name)
+ngx_http_gray_release_named(ngx_http_gray_main_conf_t *gmcf, ngx_str_t *name,
+    ngx_http_gray_kind_e kind)
 {
     ngx_uint_t                 i;
     ngx_http_gray_release_t  **release;
@@ -425,7 +462,7 @@ ngx_http_gray_release_named(ngx_http_gray_main_conf_t *gmcf, ngx_str_t *name)
     release = gmcf->releases.elts;
 
     for (i = 0; i < gmcf->releases.nelts; i++) {
-        if (release[i]->kind == NGX_HTTP_GRAY_ROUTED
+        if ((kind == NGX_HTTP_GRAY_EITHER || kind == release[i]->kind)
             && release[i]->name.len == name->len
             && ngx_strncasecmp(release[i]->name.data, name->data, name->len)
                == 0)
@@ -457,7 +494,8 @@ ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names, ngx_str_t *name,
     for (i = 0, n = 0; i < names->umcf->upstreams.nelts; i++) {
 
         if ((uscfp[i]->flags & NGX_HTTP_UPSTREAM_CREATE)
-            && !ngx_http_gray_release_named(names->gmcf, &uscfp[i]->host))
+            && !ngx_http_gray_release_named(names->gmcf, &uscfp[i]->host,
+                                            NGX_HTTP_GRAY_ROUTED))
         {
             p = ngx_slprintf(p, last, "%s%V", n++ ? ", " : "",
                              &uscfp[i]->host);

@@ -280,6 +280,9 @@ my @bad = (
     [ '{"variants":{"canary":{"upstream":"app"}}}',
       '/variants/canary/upstream',
         '"app" is a release; a variant needs an upstream or an address' ],
+    [ '{"variants":{"canary":{"upstream":"APP"}}}',
+      '/variants/canary/upstream',
+        '"APP" is a release; a variant needs an upstream or an address' ],
     [ '{"variants":{"canary":{"upstream":"127.0.0.1:9"}}}',
       '/variants/canary/upstream',
         'no upstream "127.0.0.1:9"; there are app_v1, app_v2' ],
@@ -457,9 +460,32 @@ my @bad = (
       '/rules/0/when/$remote_addr/cidr',
         'must be a string, or an array of strings that is not empty' ],
     [ rule('{"$arg_a/b":{"gt":"x"}}'),
-      '/rules/0/when/$arg_a~1b/gt', 'must be a number' ],
-    [ rule('{"$arg_a~b":{"gt":"x"}}'),
-      '/rules/0/when/$arg_a~0b/gt', 'must be a number' ],
+      '/rules/0/when/$arg_a~1b',
+        '"$arg_a/b" is no variable, must be "$", then letters, digits or "_"'
+    ],
+    [ rule('{"$cookie_a~b":{"gt":"x"}}'),
+      '/rules/0/when/$cookie_a~0b/gt', 'must be a number' ],
+    [ rule('{"$arg_x":{"cidr":"::ffff:10.0.0.0/8"}}'),
+      '/rules/0/when/$arg_x/cidr',
+        'must be an IPv4 or IPv6 address or network, as "10.0.0.0/8" or'
+        . ' "2001:db8::/32"' ],
+);
+
+# more than a document may have, whose faults are judged no further
+
+sub many {
+    my ($n, $item) = @_;
+
+    return join ',', map { $item->($_) } 1 .. $n;
+}
+
+push @bad, (
+    [ rule('{' . many(256, sub { sprintf '"$arg_a%03d":1', $_[0] }) . '}'),
+      '/rules/0/when/$arg_a256',    # one is in "hash"
+        'is one attribute too many, a document may have 256' ],
+    [ rule('{"$arg_x":{"regex":[' . many(257, sub { '"a"' }) . ']}}'),
+      '/rules/0/when/$arg_x/regex/256',
+        'is one pattern too many, a document may have 256' ],
 );
 
 # a text, then line, column and detail
@@ -558,7 +584,7 @@ my %many = map { ("v$_" => { upstream => 'app_v1', weight => 1 }) } 1 .. 31;
 
 $response = $t->api('PUT', '/gray/releases/app?dry_run=1',
                     merge($json->decode($base), { variants => \%many }));
-is($response->{json}{errors}[0]{detail}, 'must have 1 to 32 variants',
+is($response->{json}{errors}[0]{detail}, 'has 33 variants, may have 32',
    'too many variants');
 
 my $name = 'v' x 64;

@@ -276,7 +276,7 @@ my @block = (
     } [ '1c', '1c' ], [ 'c/d', 'c~1d' ], [ 'c~d', 'c~0d' ], [ '""', '' ],
       [ $long, $long ]),
     join(' ', map { "variant v$_ v1;" } 1 .. 31) =>
-        'invalid gray_release "app": /variants: must have 1 to 32 variants',
+        'invalid gray_release "app": /variants: has 33 variants, may have 32',
 
     # match: its words
 
