@@ -13,9 +13,10 @@
 #include "ngx_http_gray_reply.h"
 
 
-#define NGX_HTTP_GRAY_CHANGE_ATTEMPTS  10
+#define NGX_HTTP_GRAY_CHANGE_ATTEMPTS  10      /* without a pause */
 #define NGX_HTTP_GRAY_CHANGE_PAUSE     2       /* ms */
-#define NGX_HTTP_GRAY_CHANGE_PATIENCE  100     /* ms */
+#define NGX_HTTP_GRAY_CHANGE_PATIENCE  100     /* ms, for the lock */
+#define NGX_HTTP_GRAY_CHANGE_CONTEST   2000    /* ms, with other writers */
 
 
 typedef struct {
@@ -38,7 +39,7 @@ typedef struct {
     ngx_uint_t                  prepared;   /* unsigned  prepared:1; */
 
     ngx_event_t                 event;
-    ngx_msec_t                  deadline;   /* 0: has not waited */
+    ngx_msec_t                  since;      /* when it waited first */
 } ngx_http_gray_change_t;
 
 
@@ -137,14 +138,7 @@ ngx_http_gray_change_run(ngx_http_gray_change_t *change)
 
         if (!change->prepared) {
 
-            if (change->attempts++ == NGX_HTTP_GRAY_CHANGE_ATTEMPTS) {
-                return ngx_http_gray_reply_problem(r,
-                                      NGX_HTTP_SERVICE_UNAVAILABLE,
-                                      "others change the release all the "
-                                      "time, %d attempts were too late",
-                                      NGX_HTTP_GRAY_CHANGE_ATTEMPTS);
-            }
-
+            change->attempts++;
             ngx_http_gray_change_clear(change);
 
             if (ngx_http_gray_change_prepare(change, &answer) != NGX_OK) {
@@ -162,7 +156,12 @@ ngx_http_gray_change_run(ngx_http_gray_change_t *change)
 
         if (rc == NGX_DECLINED) {
             change->prepared = 0;
-            continue;
+
+            if (change->attempts % NGX_HTTP_GRAY_CHANGE_ATTEMPTS) {
+                continue;
+            }
+
+            return ngx_http_gray_change_wait(change);
         }
 
         if (rc == NGX_AGAIN) {
@@ -482,6 +481,7 @@ ngx_http_gray_change_short(ngx_http_gray_change_t *change)
 static ngx_int_t
 ngx_http_gray_change_wait(ngx_http_gray_change_t *change)
 {
+    ngx_msec_t           waited;
     ngx_event_t         *ev;
     ngx_http_request_t  *r;
 
@@ -493,17 +493,28 @@ ngx_http_gray_change_wait(ngx_http_gray_change_t *change)
         ev->data = change;
         ev->log = r->connection->log;
 
-        change->deadline = ngx_current_msec + NGX_HTTP_GRAY_CHANGE_PATIENCE;
+        change->since = ngx_current_msec;
     }
 
-    if ((ngx_msec_int_t) (change->deadline - ngx_current_msec) <= 0) {
+    waited = ngx_current_msec - change->since;
+
+    if (change->prepared && waited >= NGX_HTTP_GRAY_CHANGE_PATIENCE) {
         return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "another process has been writing to the zone "
+                                "another process writes to the zone "
                                 "\"%V\" for %d ms", &change->release->zone_name,
                                 NGX_HTTP_GRAY_CHANGE_PATIENCE);
     }
 
-    ngx_add_timer(ev, NGX_HTTP_GRAY_CHANGE_PAUSE);
+    if (waited >= NGX_HTTP_GRAY_CHANGE_CONTEST) {
+        return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "others change the release all the time, %ui "
+                                "attempts were too late", change->attempts);
+    }
+
+    /* by chance, so that those who contend do not meet again */
+
+    ngx_add_timer(ev, NGX_HTTP_GRAY_CHANGE_PAUSE + ngx_random()
+                      % (5 * NGX_HTTP_GRAY_CHANGE_PAUSE));
 
     return NGX_DONE;
 }

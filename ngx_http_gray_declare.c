@@ -424,8 +424,8 @@ ngx_http_gray_declare_match(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rule = ngx_http_gray_json_object();
 
-    if (ngx_http_gray_declare_place(cf, block, &pointer) != NGX_OK
-        || ngx_http_gray_json_append(rules, rule) != NGX_OK)
+    if (ngx_http_gray_json_append(rules, rule) != NGX_OK
+        || ngx_http_gray_declare_place(cf, block, &pointer) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
