@@ -21,6 +21,8 @@ static void ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
     ngx_http_gray_main_conf_t *before, ngx_log_t *log);
 static void ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release,
     ngx_log_t *log);
+static ngx_http_gray_kind_e ngx_http_gray_cycle_kind(
+    const ngx_http_gray_json_t *doc);
 static ngx_int_t ngx_http_gray_cycle_declared(ngx_http_gray_release_t *release,
     ngx_http_gray_document_t *document, const ngx_http_gray_json_t *live,
     ngx_http_gray_json_t **doc, ngx_str_t *text,
@@ -45,7 +47,26 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     release = gmcf->releases.elts;
 
     if (ngx_http_gray_shm_attach(zone) != NGX_OK) {
-        goto small;
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+
+        if (release[i]->zone == zone) {
+            release[i]->block = ngx_http_gray_shm_find(zone,
+                                                       &release[i]->name);
+            n += (release[i]->block == NULL);
+        }
+    }
+
+    /* all or none: the zone may be one that is in use, and goes on to be */
+
+    if (!ngx_http_gray_shm_fits(zone, n)) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "gray_zone \"%V\" is too small, it needs %uzk for what "
+                      "is declared", &shm_zone->shm.name,
+                      (ngx_http_gray_shm_need(zone, n) + 1023) / 1024);
+        return NGX_ERROR;
     }
 
     for (i = 0; i < gmcf->releases.nelts; i++) {
@@ -54,10 +75,16 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
             continue;
         }
 
-        release[i]->block = ngx_http_gray_shm_block(zone, &release[i]->name);
+        if (release[i]->block == NULL) {
+            release[i]->block = ngx_http_gray_shm_add(zone,
+                                                      &release[i]->name);
+        }
 
         if (release[i]->block == NULL) {
-            goto small;
+            ngx_log_error(NGX_LOG_ALERT, shm_zone->shm.log, 0,
+                          "gray_zone \"%V\" has no memory for release \"%V\"",
+                          &shm_zone->shm.name, &release[i]->name);
+            return NGX_ERROR;
         }
 
         if (release[i]->block->size != zone->document) {
@@ -71,19 +98,6 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     return NGX_OK;
-
-small:
-
-    for (i = 0; i < gmcf->releases.nelts; i++) {
-        n += (release[i]->zone == zone && release[i]->block == NULL);
-    }
-
-    ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                  "gray_zone \"%V\" is too small, it needs %uzk for what is "
-                  "declared", &shm_zone->shm.name,
-                  (ngx_http_gray_shm_need(zone, n) + 1023) / 1024);
-
-    return NGX_ERROR;
 }
 
 
@@ -243,7 +257,16 @@ ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
                 return;
             }
 
-            if (snapshot.origin != NGX_HTTP_GRAY_DECLARED) {
+            if (ngx_http_gray_cycle_kind(live) != release->kind) {
+                ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                              "gray: release \"%V\" %s, so its revision %uL "
+                              "is replaced by what nginx.conf declares",
+                              &release->name,
+                              release->kind == NGX_HTTP_GRAY_ROUTED
+                              ? "has upstreams now" : "has no upstreams now",
+                              snapshot.revision);
+
+            } else if (snapshot.origin != NGX_HTTP_GRAY_DECLARED) {
                 ngx_log_error(NGX_LOG_NOTICE, log, 0,
                               "gray: release \"%V\" was changed at run time "
                               "and keeps its revision %uL, which differs "
@@ -293,6 +316,19 @@ ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
                   "declares, %s", &release->name,
                   rc == NGX_AGAIN ? "another process holds the zone's lock"
                                   : "its live document serves");
+}
+
+
+static ngx_http_gray_kind_e
+ngx_http_gray_cycle_kind(const ngx_http_gray_json_t *doc)
+{
+    ngx_http_gray_json_t  *variant;
+
+    variant = ngx_http_gray_json_first(ngx_http_gray_json_get(doc,
+                                                              "variants"));
+
+    return ngx_http_gray_json_get(variant, "upstream") ? NGX_HTTP_GRAY_ROUTED
+                                                       : NGX_HTTP_GRAY_SWITCH;
 }
 
 

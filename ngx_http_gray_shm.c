@@ -117,14 +117,9 @@ ngx_http_gray_shm_attach(ngx_http_gray_zone_t *zone)
 
 
 ngx_http_gray_block_t *
-ngx_http_gray_shm_block(ngx_http_gray_zone_t *zone, ngx_str_t *name)
+ngx_http_gray_shm_find(ngx_http_gray_zone_t *zone, ngx_str_t *name)
 {
-    u_char                 *base;
-    size_t                  size, *link;
     ngx_http_gray_block_t  *block;
-
-    base = (u_char *) zone->shpool;
-    link = &zone->shared->first;
 
     for (block = ngx_http_gray_shm_next(zone, NULL);
          block;
@@ -135,13 +130,23 @@ ngx_http_gray_shm_block(ngx_http_gray_zone_t *zone, ngx_str_t *name)
         {
             return block;
         }
-
-        link = &block->next;
     }
 
-    size = ngx_http_gray_shm_block_size(zone->document);
+    return NULL;
+}
 
-    block = ngx_slab_calloc(zone->shpool, size);
+
+ngx_http_gray_block_t *
+ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone, ngx_str_t *name)
+{
+    u_char                 *base;
+    size_t                 *link;
+    ngx_http_gray_block_t  *block, *last;
+
+    base = (u_char *) zone->shpool;
+
+    block = ngx_slab_calloc(zone->shpool,
+                            ngx_http_gray_shm_block_size(zone->document));
     if (block == NULL) {
         return NULL;
     }
@@ -154,12 +159,28 @@ ngx_http_gray_shm_block(ngx_http_gray_zone_t *zone, ngx_str_t *name)
     block->arena[1] = block->arena[0]
                       + ngx_http_gray_shm_arena_size(zone->document);
 
+    link = &zone->shared->first;
+
+    for (last = ngx_http_gray_shm_next(zone, NULL);
+         last;
+         last = ngx_http_gray_shm_next(zone, last))
+    {
+        link = &last->next;
+    }
+
     /* workers may walk the list meanwhile */
 
     __atomic_store_n(link, (size_t) ((u_char *) block - base),
                      __ATOMIC_RELEASE);
 
     return block;
+}
+
+
+ngx_uint_t
+ngx_http_gray_shm_fits(ngx_http_gray_zone_t *zone, ngx_uint_t n)
+{
+    return n * ngx_http_gray_shm_pages(zone->document) <= zone->shpool->pfree;
 }
 
 

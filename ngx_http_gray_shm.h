@@ -76,12 +76,19 @@ typedef struct {
  */
 ngx_int_t ngx_http_gray_shm_attach(ngx_http_gray_zone_t *zone);
 
-/*
- * Finds the block of a release, or adds it: only to be called where zones are
- * initialised.  NULL where the zone is full.
- */
-ngx_http_gray_block_t *ngx_http_gray_shm_block(ngx_http_gray_zone_t *zone,
+/* the block of a release, or NULL */
+ngx_http_gray_block_t *ngx_http_gray_shm_find(ngx_http_gray_zone_t *zone,
     ngx_str_t *name);
+
+/*
+ * Adds the block of a release that has none: only to be called where zones
+ * are initialised.  NULL where the zone is full.
+ */
+ngx_http_gray_block_t *ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone,
+    ngx_str_t *name);
+
+/* is there room for so many more? */
+ngx_uint_t ngx_http_gray_shm_fits(ngx_http_gray_zone_t *zone, ngx_uint_t n);
 
 /* the zone size, in bytes, that takes what there is and "n" more releases */
 size_t ngx_http_gray_shm_need(ngx_http_gray_zone_t *zone, ngx_uint_t n);

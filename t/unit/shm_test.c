@@ -118,11 +118,22 @@ destroy(void)
 static ngx_http_gray_block_t *
 block_of(ngx_http_gray_zone_t *zone, const char *name)
 {
-    ngx_str_t  s;
+    ngx_str_t               s;
+    ngx_uint_t              fits;
+    ngx_http_gray_block_t  *block;
 
     s = string(name);
 
-    return ngx_http_gray_shm_block(zone, &s);
+    block = ngx_http_gray_shm_find(zone, &s);
+
+    if (block == NULL) {
+        fits = ngx_http_gray_shm_fits(zone, 1);
+        block = ngx_http_gray_shm_add(zone, &s);
+
+        assert_int_equal(fits, block != NULL);
+    }
+
+    return block;
 }
 
 
