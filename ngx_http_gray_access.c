@@ -152,7 +152,10 @@ ngx_http_gray_access_client(ngx_http_gray_access_t *access)
 }
 
 
-/* of the listener, too: "PROXY UNKNOWN" leaves nothing in the connection */
+/*
+ * Of the listener, too: "PROXY UNKNOWN" leaves nothing in the connection.  A
+ * subrequest has no http_connection of its own.
+ */
 
 static ngx_uint_t
 ngx_http_gray_access_proxied(ngx_http_gray_access_t *access)
@@ -162,7 +165,7 @@ ngx_http_gray_access_proxied(ngx_http_gray_access_t *access)
     r = access->r;
 
     return r->connection->proxy_protocol
-           || r->http_connection->addr_conf->proxy_protocol;
+           || r->main->http_connection->addr_conf->proxy_protocol;
 }
 
 

@@ -615,6 +615,10 @@ ngx_http_gray_conf_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf->handler = ngx_http_gray_admin_handler;
 
+    if (clcf->name.len && clcf->name.data[clcf->name.len - 1] == '/') {
+        clcf->auto_redirect = 1;
+    }
+
     return NGX_CONF_OK;
 }
 

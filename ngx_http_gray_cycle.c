@@ -15,6 +15,11 @@
 #define NGX_HTTP_GRAY_LOCK_TRIES  100
 
 
+static ngx_http_gray_block_t *ngx_http_gray_cycle_block(
+    ngx_http_gray_zone_t *zone, ngx_str_t *name);
+static ngx_http_gray_block_t *ngx_http_gray_cycle_spare(
+    ngx_http_gray_main_conf_t *gmcf, ngx_http_gray_zone_t *zone,
+    ngx_str_t *name);
 static ngx_http_gray_main_conf_t *ngx_http_gray_cycle_main_conf(
     ngx_cycle_t *cycle);
 static void ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
@@ -53,8 +58,16 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     for (i = 0; i < gmcf->releases.nelts; i++) {
 
         if (release[i]->zone == zone) {
-            release[i]->block = ngx_http_gray_shm_find(zone,
-                                                       &release[i]->name);
+            release[i]->block = ngx_http_gray_cycle_block(zone,
+                                                          &release[i]->name);
+        }
+    }
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+
+        if (release[i]->zone == zone && release[i]->block == NULL) {
+            release[i]->block = ngx_http_gray_cycle_spare(gmcf, zone,
+                                                          &release[i]->name);
             n += (release[i]->block == NULL);
         }
     }
@@ -98,6 +111,67 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * What was published is kept, whatever its size.  A block that is empty and of
+ * another size was added for a configuration that was refused: it becomes a
+ * spare one, without a name.
+ */
+
+static ngx_http_gray_block_t *
+ngx_http_gray_cycle_block(ngx_http_gray_zone_t *zone, ngx_str_t *name)
+{
+    ngx_str_t               none = ngx_null_string;
+    ngx_http_gray_block_t  *block;
+
+    block = ngx_http_gray_shm_find(zone, name);
+
+    if (block && ngx_http_gray_shm_word(block) == 0
+        && block->size != zone->document)
+    {
+        ngx_http_gray_shm_rename(block, &none);
+        return NULL;
+    }
+
+    return block;
+}
+
+
+/* a block that was added for a configuration which was refused afterwards */
+
+static ngx_http_gray_block_t *
+ngx_http_gray_cycle_spare(ngx_http_gray_main_conf_t *gmcf,
+    ngx_http_gray_zone_t *zone, ngx_str_t *name)
+{
+    ngx_uint_t                 i;
+    ngx_http_gray_block_t     *block;
+    ngx_http_gray_release_t  **release;
+
+    release = gmcf->releases.elts;
+
+    for (block = ngx_http_gray_shm_next(zone, NULL);
+         block;
+         block = ngx_http_gray_shm_next(zone, block))
+    {
+        if (ngx_http_gray_shm_word(block) || block->size != zone->document) {
+            continue;
+        }
+
+        for (i = 0; i < gmcf->releases.nelts; i++) {
+            if (release[i]->block == block) {
+                break;
+            }
+        }
+
+        if (i == gmcf->releases.nelts) {
+            ngx_http_gray_shm_rename(block, name);
+            return block;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -182,6 +256,8 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
     locked = ngx_http_gray_cycle_lock(old->zone);
 
     old->block->closed = 1;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
     rc = ngx_http_gray_shm_read(old->zone, old->block, &snapshot);
 
     if (locked) {
@@ -237,9 +313,12 @@ ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
 
         if (ngx_http_gray_shm_word(release->block) == 0) {
 
-            rc = ngx_http_gray_release_write(release, 0,
-                                             &release->declared_text,
-                                             NGX_HTTP_GRAY_DECLARED, log);
+            /* nobody can change what nobody can read: no lock is needed */
+
+            rc = ngx_http_gray_shm_publish_locked(release->zone,
+                                                  release->block,
+                                                  &release->declared_text,
+                                                  NGX_HTTP_GRAY_DECLARED);
 
         } else {
 
@@ -314,7 +393,8 @@ ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
     ngx_log_error(NGX_LOG_ERR, log, 0,
                   "gray: release \"%V\" could not take up what nginx.conf "
                   "declares, %s", &release->name,
-                  rc == NGX_AGAIN ? "another process holds the zone's lock"
+                  rc == NGX_AGAIN ? "another process holds the zone's lock, "
+                                    "reload again"
                                   : "its live document serves");
 }
 

@@ -601,6 +601,14 @@ ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
         if (rc == NGX_DECLINED) {
             rc = NGX_BUSY;
         }
+
+        /* a process that was stopped here may find itself left behind */
+
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+        if (release->block->closed) {
+            rc = NGX_ABORT;
+        }
     }
 
     ngx_http_gray_shm_unlock(release->zone);

@@ -111,6 +111,7 @@ struct ngx_http_gray_rules_s {
     ngx_http_gray_slot_t       **keys;
     ngx_uint_t                   nkeys;
     ngx_http_gray_cookie_t       cookie;     /* no name: no cookie */
+    ngx_str_t                    minted;
 
     ngx_http_gray_slot_t        *slots;
     ngx_uint_t                   decision;
@@ -127,11 +128,8 @@ typedef struct {
 } ngx_http_gray_compile_t;
 
 
-static ngx_int_t ngx_http_gray_rules_draw(ngx_http_gray_rules_t *rules,
-    ngx_http_gray_split_t *split, const ngx_http_gray_rules_ops_t *ops,
-    void *ctx, ngx_http_gray_outcome_t *outcome);
-static ngx_int_t ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules,
-    const ngx_http_gray_rules_ops_t *ops, void *ctx, ngx_str_t *key);
+static ngx_str_t *ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules,
+    const ngx_http_gray_rules_ops_t *ops, void *ctx);
 static ngx_int_t ngx_http_gray_rules_eval(ngx_http_gray_rules_t *rules,
     ngx_http_gray_node_t *node, const ngx_http_gray_rules_ops_t *ops,
     void *ctx);
@@ -185,13 +183,29 @@ ngx_str_t  ngx_http_gray_reasons[] = {
 };
 
 
+static ngx_inline uint32_t
+ngx_http_gray_rules_hash(const ngx_str_t *key, uint64_t seed)
+{
+    unsigned __int128  product;
+
+    product = XXH64(key->data, key->len, seed);
+    product *= NGX_HTTP_GRAY_BUCKETS;
+
+    return (uint32_t) (product >> 64);
+}
+
+
 void
 ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
     const ngx_http_gray_rules_ops_t *ops, void *ctx,
     ngx_http_gray_outcome_t *outcome)
 {
-    ngx_uint_t             i;
-    ngx_http_gray_rule_t  *rule;
+    uint32_t                bucket;
+    ngx_str_t              *key;
+    ngx_uint_t              i;
+    ngx_http_gray_rule_t   *rule;
+    ngx_http_gray_split_t  *split;
+    ngx_http_gray_reason_e  reason;
 
     outcome->variant = rules->baseline;
     outcome->rule = NULL;
@@ -204,72 +218,58 @@ ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
 
     rules->decision++;
 
-    rule = rules->rules;
+    split = &rules->split;
+    reason = NGX_HTTP_GRAY_SPLIT;
 
     for (i = 0; i < rules->nrules; i++) {
+        rule = &rules->rules[i];
 
-        if (ngx_http_gray_rules_eval(rules, rule[i].when, ops, ctx) != 1) {
+        if (ngx_http_gray_rules_eval(rules, rule->when, ops, ctx) != 1) {
             continue;
         }
 
-        outcome->rule = &rule[i].name;
+        outcome->rule = &rule->name;
 
-        if (rule[i].variant) {
-            outcome->variant = rule[i].variant;
+        if (rule->variant) {
+            outcome->variant = rule->variant;
             outcome->reason = NGX_HTTP_GRAY_RULE;
             return;
         }
 
-        if (ngx_http_gray_rules_draw(rules, &rule[i].split, ops, ctx, outcome)
-            == NGX_OK)
-        {
-            outcome->reason = NGX_HTTP_GRAY_RULE_SPLIT;
-        }
+        split = &rule->split;
+        reason = NGX_HTTP_GRAY_RULE_SPLIT;
 
-        return;
+        break;
     }
 
-    (void) ngx_http_gray_rules_draw(rules, &rules->split, ops, ctx, outcome);
-}
+    if (rules->keyed) {
+        key = ngx_http_gray_rules_key(rules, ops, ctx);
 
-
-static ngx_int_t
-ngx_http_gray_rules_draw(ngx_http_gray_rules_t *rules,
-    ngx_http_gray_split_t *split, const ngx_http_gray_rules_ops_t *ops,
-    void *ctx, ngx_http_gray_outcome_t *outcome)
-{
-    uint32_t    bucket;
-    ngx_str_t   key;
-    ngx_uint_t  i;
-
-    if (!rules->keyed) {
-        outcome->reason = NGX_HTTP_GRAY_RANDOM;
-        bucket = ops->random(ctx);
-
-    } else {
-
-        if (ngx_http_gray_rules_key(rules, ops, ctx, &key) != NGX_OK) {
+        if (key == NULL) {
             outcome->reason = NGX_HTTP_GRAY_NO_KEY;
-            return NGX_DECLINED;
+            return;
         }
 
-        outcome->reason = NGX_HTTP_GRAY_SPLIT;
-        bucket = ngx_http_gray_rules_bucket(&key, rules->seed);
+        outcome->reason = reason;
+        bucket = ngx_http_gray_rules_hash(key, rules->seed);
         outcome->bucket = bucket;
+
+    } else {
+        outcome->reason = outcome->rule ? NGX_HTTP_GRAY_RULE_SPLIT
+                                        : NGX_HTTP_GRAY_RANDOM;
+        bucket = ops->random(ctx);
     }
 
     if (split->n) {
         i = ngx_http_gray_allocation_find(split->segments, split->n, bucket);
         outcome->variant = &rules->variants[i];
     }
-
-    return NGX_OK;
 }
 
 
-static ngx_int_t
+static ngx_str_t *
 ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules,
-    const ngx_http_gray_rules_ops_t *ops, void *ctx, ngx_str_t *key)
+    const ngx_http_gray_rules_ops_t *ops, void *ctx)
 {
     ngx_uint_t             i;
     ngx_http_gray_slot_t  *slot;
@@ -278,16 +278,17 @@ ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules,
         slot = ngx_http_gray_rules_fetch(rules, rules->keys[i], ops, ctx);
 
         if (slot->state == NGX_OK) {
-            *key = slot->value;
-            return NGX_OK;
+            return &slot->value;
         }
     }
 
-    if (rules->cookie.name.len == 0) {
-        return NGX_DECLINED;
+    if (rules->cookie.name.len == 0
+        || ops->mint(ctx, &rules->cookie, &rules->minted) != NGX_OK)
+    {
+        return NULL;
     }
 
-    return ops->mint(ctx, &rules->cookie, key);
+    return &rules->minted;
 }
 
 
@@ -350,12 +351,7 @@ ngx_http_gray_rules_seed(const ngx_str_t *salt)
 uint32_t
 ngx_http_gray_rules_bucket(const ngx_str_t *key, uint64_t seed)
 {
-    unsigned __int128  product;
-
-    product = XXH64(key->data, key->len, seed);
-    product *= NGX_HTTP_GRAY_BUCKETS;
-
-    return (uint32_t) (product >> 64);
+    return ngx_http_gray_rules_hash(key, seed);
 }
 
 

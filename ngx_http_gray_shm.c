@@ -145,11 +145,15 @@ ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone, ngx_str_t *name)
 
     base = (u_char *) zone->shpool;
 
-    block = ngx_slab_calloc(zone->shpool,
-                            ngx_http_gray_shm_block_size(zone->document));
+    block = ngx_slab_alloc(zone->shpool,
+                           ngx_http_gray_shm_block_size(zone->document));
     if (block == NULL) {
         return NULL;
     }
+
+    /* arenas are left alone, so that they take no memory until they are used */
+
+    ngx_memzero(block, sizeof(ngx_http_gray_block_t));
 
     block->size = zone->document;
     block->len = name->len;
@@ -174,6 +178,19 @@ ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone, ngx_str_t *name)
                      __ATOMIC_RELEASE);
 
     return block;
+}
+
+
+void
+ngx_http_gray_shm_rename(ngx_http_gray_block_t *block, ngx_str_t *name)
+{
+    ngx_memzero(block->name, sizeof(block->name));
+
+    block->len = name->len;
+
+    if (name->len) {
+        ngx_memcpy(block->name, name->data, name->len);
+    }
 }
 
 

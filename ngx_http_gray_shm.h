@@ -87,6 +87,9 @@ ngx_http_gray_block_t *ngx_http_gray_shm_find(ngx_http_gray_zone_t *zone,
 ngx_http_gray_block_t *ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone,
     ngx_str_t *name);
 
+/* for a block in which nothing was ever published */
+void ngx_http_gray_shm_rename(ngx_http_gray_block_t *block, ngx_str_t *name);
+
 /* is there room for so many more? */
 ngx_uint_t ngx_http_gray_shm_fits(ngx_http_gray_zone_t *zone, ngx_uint_t n);
 

@@ -284,6 +284,12 @@ ngx_http_gray_view_undeclared(ngx_http_gray_main_conf_t *gmcf,
          list && block;
          block = ngx_http_gray_shm_next(zone, block))
     {
+        /* one that was added for a configuration which was refused */
+
+        if (ngx_http_gray_shm_word(block) == 0) {
+            continue;
+        }
+
         name.data = block->name;
         name.len = block->len;
 

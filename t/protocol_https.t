@@ -56,8 +56,9 @@ http {
     proxy_ssl_server_name on;
     proxy_ssl_verify on;
     proxy_ssl_trusted_certificate %%DIR%%/ca.crt;
-    proxy_http_version 1.1;
-    proxy_set_header Connection "";
+    # a connection for each request: handshakes are counted
+
+    proxy_http_version 1.0;
 
     server {
         listen 127.0.0.1:%%PORT%%;

@@ -130,13 +130,14 @@ sub quitting {
 }
 
 
-# why a master has refused a configuration; bind() is tried again
+# why a master has refused a configuration; bind() to an address in use is
+# tried again
 
 sub refusal {
     my ($self, $mark, $master) = @_;
 
     my ($event) = grep { $_->{level} eq 'emerg' && $_->{pid} == $master
-                         && $_->{text} !~ /^bind\(\)/ }
+                         && $_->{text} !~ /^bind\(\).*in use/ }
                        $self->events($mark);
 
     return $event && $event->{text};

@@ -1,0 +1,101 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# A configuration that is refused after its zones were made leaves nothing in
+# them that later ones would miss.
+
+use strict;
+use warnings;
+
+use FindBin;
+use JSON::PP ();
+use Test::More;
+
+use lib "$FindBin::Bin/lib";
+use Test::Gray;
+
+my $t = Test::Gray->new;
+
+
+# what is refused listens on an address of another machine
+
+sub text {
+    my ($zone, $releases, $refused) = @_;
+
+    my $declared = join '',
+        map { "gray_release $_ { zone gray; hash \$arg_uid;"
+              . " variant stable; variant canary weight=100%; }\n" }
+        @$releases;
+
+    my $locations = join '',
+        map { "location = /$_ { return 200 \$gray_${_}:\$gray_${_}_reason; }\n" }
+        @$releases;
+
+    my $listen = $refused ? 'listen 192.0.2.1:81;' : '';
+
+    return <<"END";
+http {
+    gray_zone gray $zone;
+    $declared
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        $listen
+        $locations
+        location /gray/ { gray_admin; }
+    }
+}
+END
+}
+
+
+$t->config(text('1m', [ 'a' ]))->start;
+
+is($t->api('PATCH', '/gray/releases/a', { enabled => JSON::PP::false() })
+     ->{status}, 200, 'changed');
+
+sub free_of {
+    return $t->api('GET', '/gray/status')->{json}{zones}[0]{free};
+}
+
+my $free = free_of();
+my @six = map { "b$_" } 1 .. 6;
+
+for (1 .. 3) {
+    $t->config(text('1m', [ 'a', @six ], 1));
+    ok($t->reload(refused => qr/bind\(\) to/), 'six more: refused');
+}
+
+is($t->api('GET', '/gray/releases/a')->{json}{enabled}, 0, 'nothing changed');
+is_deeply($t->api('GET', '/gray/status')->{json}{zones}[0]{undeclared}, [],
+          'nothing is left of them');
+
+my @other = map { "c$_" } 1 .. 6;
+
+$t->config(text('1m', [ 'a', @other ]));
+ok($t->reload, 'six others: there is room');
+is($t->get("/$_?uid=1")->{body}, 'canary:split', "$_ is as declared")
+    for 'c1', 'c6';
+is($t->get("/a?uid=1")->{body}, 'stable:disabled', 'a is as it was');
+is_deeply([ map { "$_->{health} $_->{revision}" }
+            @{ $t->api('GET', '/gray/status')->{json}{releases} } ],
+          [ 'ok 2', ('ok 1') x 6 ], 'all are well');
+
+
+# another size of documents
+
+$t->config(text('1m document=1k', [ 'a', @other[0 .. 4], 'd' ], 1));
+ok($t->reload(refused => qr/bind\(\) to/), 'one of short documents: refused');
+
+$t->config(text('1m document=4k', [ 'a', @other[0 .. 4], 'd' ]));
+ok($t->reload, 'of longer ones');
+is($t->get("/d?uid=1")->{body}, 'canary:split', 'is as declared');
+
+is($t->api('PATCH', '/gray/releases/d',
+           { rules => [ { when => { '$arg_x' => 'x' x 2000 },
+                          variant => 'stable' } ] })->{status}, 200,
+   'and takes a longer one');
+ok($t->reload, 'reload');
+is($t->api('GET', '/gray/releases/d')->{json}{revision}, 2, 'which it keeps');
+
+$t->done;
