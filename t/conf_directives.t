@@ -319,9 +319,9 @@ my @block = (
     'match b $arg_a ~ "a(";' =>
         rule('when/$arg_a/regex',
              'invalid pattern at offset 2: missing closing parenthesis'),
-    'match b $arg_a !~* x "*";' =>
-        rule('when/not/$arg_a/regex/1', 'invalid pattern at offset 0:'
-             . ' quantifier does not follow a repeatable item'),
+    'match b $arg_a !~* x "(";' =>
+        rule('when/not/$arg_a/regex/1',
+             'invalid pattern at offset 1: missing closing parenthesis'),
     map({
         ("match b \$arg_a cidr $_;" => rule('when/$arg_a/cidr', $network))
     } '10.0.0.0/33', '10.0.0', '10.0.0.0/', '/8', '2001:db8::/129',

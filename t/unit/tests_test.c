@@ -238,17 +238,10 @@ static const refused_t  refused[] = {
       "/$v/regex/1" PATTERN "\n/$v/regex/2" PATTERN },
     { "{\"regex\": \"a(b\"}",
       "/$v/regex invalid pattern at offset 3: missing closing parenthesis" },
-    { "{\"regex\": [\"a\", \"[z-a]\"]}",
-      "/$v/regex/1 invalid pattern at offset 3: range out of order in "
-      "character class" },
-    { "{\"regex\": \"*a\"}",
-      "/$v/regex invalid pattern at offset 0: quantifier does not follow a "
-      "repeatable item" },
+    { "{\"regex\": [\"a\", \"(b\"]}",
+      "/$v/regex/1 invalid pattern at offset 2: missing closing parenthesis" },
     { "{\"regex\": \"a\\\\\"}",
       "/$v/regex invalid pattern at offset 2: \\ at end of pattern" },
-    { "{\"regex\": \"(?<=a*)b\"}",
-      "/$v/regex invalid pattern at offset 0: lookbehind assertion is not "
-      "fixed length" },
 
     /* cidr */
 
