@@ -38,11 +38,11 @@
 /*
  * What a pattern may cost.  The match limit of PCRE2 is counted anew at each
  * character that a match may begin with, so it bounds nothing.  Instead, each
- * item of a pattern has a callout, and a match may make so many of them: half
- * a millisecond for the worst patterns that are known, with the JIT compiler
+ * item of a pattern has a callout, and a match may make so many of them: less
+ * than a millisecond for the worst patterns known, with the JIT compiler
  * of PCRE2 as with its interpreter.
  */
-#define NGX_HTTP_GRAY_MATCH_STEPS     50000
+#define NGX_HTTP_GRAY_MATCH_STEPS     20000
 #define NGX_HTTP_GRAY_MATCH_HEAP      1024      /* kilobytes */
 #define NGX_HTTP_GRAY_PATTERN_SIZE    65536     /* bytes, compiled */
 #define NGX_HTTP_GRAY_PATTERN_GROUPS  100
