@@ -14,6 +14,7 @@
 #include "ngx_http_gray_explain.h"
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_reply.h"
+#include "ngx_http_gray_upload.h"
 #include "ngx_http_gray_view.h"
 
 
@@ -21,6 +22,7 @@
 
 #define NGX_HTTP_GRAY_WRITES   1        /* changes a release */
 #define NGX_HTTP_GRAY_BODY     2        /* must have a body */
+#define NGX_HTTP_GRAY_LIST     4        /* of lists, in a zone with state */
 
 #define NGX_HTTP_GRAY_SURPLUS  65536    /* bytes of a body over a document */
 
@@ -33,6 +35,9 @@ typedef struct ngx_http_gray_route_s  ngx_http_gray_route_t;
 typedef struct {
     ngx_http_gray_route_t      *route;
     ngx_http_gray_release_t    *release;    /* NULL: none in the path */
+    ngx_http_gray_zone_t       *zone;       /* of lists; NULL: all zones */
+    ngx_str_t                   name;       /* of a list */
+    ngx_str_t                   zone_name;  /* as it was asked for */
     ngx_http_gray_change_e      kind;
     ngx_uint_t                  dry_run;    /* unsigned  dry_run:1; */
     ngx_str_t                   body;
@@ -42,7 +47,7 @@ typedef struct {
 typedef ngx_int_t (*ngx_http_gray_route_pt)(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 
-/* in a path, "*" is the name of a release */
+/* in a path, "*" is the name of a release, or of a list */
 
 struct ngx_http_gray_route_s {
     ngx_uint_t                  methods;
@@ -62,6 +67,7 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                  methods;
+    ngx_uint_t                  list;       /* unsigned  list:1; */
     ngx_str_t                   type;
     ngx_http_gray_change_e      kind;
 } ngx_http_gray_media_t;
@@ -80,6 +86,8 @@ static ngx_int_t ngx_http_gray_admin_unknown(ngx_http_request_t *r,
 static ngx_int_t ngx_http_gray_admin_allow(ngx_http_request_t *r,
     ngx_uint_t methods);
 static ngx_int_t ngx_http_gray_admin_arguments(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_admin_zone(ngx_http_request_t *r,
     ngx_http_gray_call_t *call, ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_admin_media(ngx_http_request_t *r,
     ngx_http_gray_call_t *call, ngx_int_t *answer);
@@ -100,6 +108,14 @@ static ngx_int_t ngx_http_gray_admin_release(ngx_http_request_t *r,
 static ngx_int_t ngx_http_gray_admin_change(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_explain(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_lists(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_list(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_upload(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_remove(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_status(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
@@ -125,6 +141,19 @@ static ngx_http_gray_route_t  ngx_http_gray_routes[] = {
     { NGX_HTTP_POST, NGX_HTTP_GRAY_BODY,
       ngx_string("releases/*/explain"), ngx_http_gray_admin_explain },
 
+    { NGX_HTTP_GRAY_READS, NGX_HTTP_GRAY_LIST,
+      ngx_string("lists"), ngx_http_gray_admin_lists },
+
+    { NGX_HTTP_GRAY_READS, NGX_HTTP_GRAY_LIST,
+      ngx_string("lists/*"), ngx_http_gray_admin_list },
+
+    { NGX_HTTP_PUT,
+      NGX_HTTP_GRAY_LIST|NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_BODY,
+      ngx_string("lists/*"), ngx_http_gray_admin_upload },
+
+    { NGX_HTTP_DELETE, NGX_HTTP_GRAY_LIST|NGX_HTTP_GRAY_WRITES,
+      ngx_string("lists/*"), ngx_http_gray_admin_remove },
+
     { NGX_HTTP_GRAY_READS, 0,
       ngx_string("status"), ngx_http_gray_admin_status },
 
@@ -145,21 +174,30 @@ static ngx_http_gray_method_t  ngx_http_gray_methods[] = {
 
 static ngx_http_gray_media_t  ngx_http_gray_media[] = {
 
-    { NGX_HTTP_POST, ngx_string("application/json"), 0 },
+    { NGX_HTTP_POST, 0, ngx_string("application/json"), 0 },
 
-    { NGX_HTTP_PUT, ngx_string("application/json"),
+    { NGX_HTTP_PUT, 0, ngx_string("application/json"),
       NGX_HTTP_GRAY_CHANGE_REPLACE },
 
-    { NGX_HTTP_PATCH, ngx_string("application/json"),
+    { NGX_HTTP_PATCH, 0, ngx_string("application/json"),
       NGX_HTTP_GRAY_CHANGE_MERGE },
 
-    { NGX_HTTP_PATCH, ngx_string("application/merge-patch+json"),
+    { NGX_HTTP_PATCH, 0, ngx_string("application/merge-patch+json"),
       NGX_HTTP_GRAY_CHANGE_MERGE },
 
-    { NGX_HTTP_PATCH, ngx_string("application/json-patch+json"),
+    { NGX_HTTP_PATCH, 0, ngx_string("application/json-patch+json"),
       NGX_HTTP_GRAY_CHANGE_PATCH },
 
-    { 0, ngx_null_string, 0 }
+    { NGX_HTTP_PUT, 1, ngx_string("text/plain"), 0 },
+
+    { 0, 0, ngx_null_string, 0 }
+};
+
+
+/* by NGX_HTTP_GRAY_WRITES and NGX_HTTP_GRAY_LIST */
+
+static const char  *ngx_http_gray_arguments[] = {
+    "none", "dry_run", NULL, NULL, "zone", "dry_run, and zone"
 };
 
 
@@ -177,8 +215,9 @@ ngx_http_gray_admin_handler(ngx_http_request_t *r)
         return call.route->handler(r, &call);
     }
 
-    if (r->headers_in.content_length_n
-        > (off_t) ngx_http_gray_admin_limit(&call))
+    if (!(call.route->flags & NGX_HTTP_GRAY_LIST)
+        && r->headers_in.content_length_n
+           > (off_t) ngx_http_gray_admin_limit(&call))
     {
         return ngx_http_gray_admin_large(r, &call);
     }
@@ -232,6 +271,12 @@ ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
         return NGX_DONE;
     }
 
+    if ((call->route->flags & NGX_HTTP_GRAY_LIST)
+        && ngx_http_gray_admin_zone(r, call, answer) != NGX_OK)
+    {
+        return NGX_DONE;
+    }
+
     if (call->route->flags & NGX_HTTP_GRAY_BODY) {
         return ngx_http_gray_admin_media(r, call, answer);
     }
@@ -273,13 +318,19 @@ ngx_http_gray_admin_route(ngx_http_request_t *r, ngx_http_gray_call_t *call,
     if (methods == 0) {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,
                                 "there are releases, releases/NAME, "
-                                "releases/NAME/explain and status");
+                                "releases/NAME/explain, lists, lists/NAME "
+                                "and status");
         return NGX_DONE;
     }
 
     if (call->route == NULL) {
         *answer = ngx_http_gray_admin_allow(r, methods);
         return NGX_DONE;
+    }
+
+    if (call->route->flags & NGX_HTTP_GRAY_LIST) {
+        call->name = name;
+        return NGX_OK;
     }
 
     if (name.len) {
@@ -465,6 +516,13 @@ ngx_http_gray_admin_arguments(ngx_http_request_t *r,
         value.data = ngx_min(sign + 1, end);
         value.len = end - value.data;
 
+        if ((call->route->flags & NGX_HTTP_GRAY_LIST)
+            && name.len == 4 && ngx_strncmp(name.data, "zone", 4) == 0)
+        {
+            call->zone_name = value;
+            continue;
+        }
+
         if (!(call->route->flags & NGX_HTTP_GRAY_WRITES)
             || name.len != sizeof("dry_run") - 1
             || ngx_strncmp(name.data, "dry_run", name.len) != 0)
@@ -472,8 +530,9 @@ ngx_http_gray_admin_arguments(ngx_http_request_t *r,
             *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
                                 "unknown argument \"%*s\"; there is %s",
                                 ngx_min(name.len, 80), name.data,
-                                (call->route->flags & NGX_HTTP_GRAY_WRITES)
-                                ? "dry_run" : "none");
+                                ngx_http_gray_arguments[call->route->flags
+                                                & (NGX_HTTP_GRAY_WRITES
+                                                   |NGX_HTTP_GRAY_LIST)]);
             return NGX_DONE;
         }
 
@@ -493,12 +552,76 @@ ngx_http_gray_admin_arguments(ngx_http_request_t *r,
 }
 
 
+/* that of the argument, or the only one that has lists */
+
+static ngx_int_t
+ngx_http_gray_admin_zone(ngx_http_request_t *r, ngx_http_gray_call_t *call,
+    ngx_int_t *answer)
+{
+    u_char                     *p, *last, names[512];
+    ngx_str_t                  *name;
+    ngx_uint_t                  i, n;
+    ngx_http_gray_zone_t      **zone;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    gmcf = ngx_http_get_module_main_conf(r, ngx_http_gray_module);
+    zone = gmcf->zones.elts;
+
+    p = names;
+    last = names + sizeof(names) - 1;
+    n = 0;
+
+    for (i = 0; i < gmcf->zones.nelts; i++) {
+
+        if (zone[i]->lists == NULL) {
+            continue;
+        }
+
+        name = &zone[i]->shm_zone->shm.name;
+        p = ngx_slprintf(p, last, "%s%V", n ? ", " : "", name);
+
+        if (call->zone_name.data == NULL
+            || (call->zone_name.len == name->len
+                && ngx_memcmp(call->zone_name.data, name->data, name->len)
+                   == 0))
+        {
+            call->zone = zone[i];
+            n += (call->zone_name.data == NULL);
+        }
+    }
+
+    *p = '\0';
+
+    if (p == names) {
+        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_CONFLICT,
+                                "no zone has lists: they need \"state=DIR\" "
+                                "of gray_zone");
+        return NGX_DONE;
+    }
+
+    if (n > 1 && call->name.len == 0) {
+        call->zone = NULL;
+        return NGX_OK;
+    }
+
+    if (n > 1 || call->zone == NULL) {
+        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
+                                "the argument \"zone\" must be one of %s",
+                                names);
+        return NGX_DONE;
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_gray_admin_media(ngx_http_request_t *r, ngx_http_gray_call_t *call,
     ngx_int_t *answer)
 {
     u_char                 *p, *last, types[128];
     ngx_str_t               type;
+    ngx_uint_t              list;
     ngx_http_gray_media_t  *media;
 
     ngx_str_null(&type);
@@ -507,7 +630,7 @@ ngx_http_gray_admin_media(ngx_http_request_t *r, ngx_http_gray_call_t *call,
         type = r->headers_in.content_type->value;
     }
 
-    /* parameters, as a charset, do not matter: JSON is UTF-8 */
+    /* parameters, as a charset, do not matter: all is UTF-8 */
 
     p = ngx_strlchr(type.data, type.data + type.len, ';');
 
@@ -524,9 +647,11 @@ ngx_http_gray_admin_media(ngx_http_request_t *r, ngx_http_gray_call_t *call,
     p = types;
     last = types + sizeof(types) - 1;
 
+    list = (call->route->flags & NGX_HTTP_GRAY_LIST) ? 1 : 0;
+
     for (media = ngx_http_gray_media; media->methods; media++) {
 
-        if (!(media->methods & r->method)) {
+        if (!(media->methods & r->method) || media->list != list) {
             continue;
         }
 
@@ -552,8 +677,11 @@ ngx_http_gray_admin_media(ngx_http_request_t *r, ngx_http_gray_call_t *call,
     }
 
     *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                                "the Content-Type must be %s; use curl --json",
-                                types);
+                                "the Content-Type must be %s; use curl %s",
+                                types, list
+                                ? "--data-binary @FILE "
+                                  "-H 'Content-Type: text/plain'"
+                                : "--json");
     return NGX_DONE;
 }
 
@@ -613,7 +741,15 @@ ngx_http_gray_admin_body(ngx_http_request_t *r, ngx_http_gray_call_t *call,
 
     len = ngx_http_gray_admin_received(r);
 
-    if (len > (off_t) ngx_http_gray_admin_limit(call)) {
+    /* a list is taken from where the body is */
+
+    if (call->route->flags & NGX_HTTP_GRAY_BODY
+        && call->route->flags & NGX_HTTP_GRAY_LIST)
+    {
+        return NGX_OK;
+    }
+
+    if (call->release && len > (off_t) ngx_http_gray_admin_limit(call)) {
         *answer = ngx_http_gray_admin_large(r, call);
         return NGX_DONE;
     }
@@ -736,6 +872,35 @@ static ngx_int_t
 ngx_http_gray_admin_explain(ngx_http_request_t *r, ngx_http_gray_call_t *call)
 {
     return ngx_http_gray_explain(r, call->release, &call->body);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_lists(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_upload_index(r, call->zone);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_list(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_upload_get(r, call->zone, &call->name);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_upload(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_upload(r, call->zone, &call->name, call->dry_run);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_remove(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_upload_delete(r, call->zone, &call->name,
+                                       call->dry_run);
 }
 
 

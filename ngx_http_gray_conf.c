@@ -12,6 +12,8 @@
 #include "ngx_http_gray_conf.h"
 #include "ngx_http_gray_cycle.h"
 #include "ngx_http_gray_declare.h"
+#include "ngx_http_gray_device.h"
+#include "ngx_http_gray_lists.h"
 #include "ngx_http_gray_upstream.h"
 #include "ngx_http_gray_variables.h"
 
@@ -19,6 +21,7 @@
 #define NGX_HTTP_GRAY_DOCUMENT      65536
 #define NGX_HTTP_GRAY_DOCUMENT_MIN  1024
 #define NGX_HTTP_GRAY_DOCUMENT_MAX  1048576
+#define NGX_HTTP_GRAY_STATE_MAX     1024
 
 
 static ngx_http_gray_declare_t *ngx_http_gray_conf_create_block(ngx_conf_t *cf,
@@ -56,6 +59,10 @@ ngx_http_gray_conf_create_main(ngx_conf_t *cf)
         return NULL;
     }
 
+    /* here, as workers that come of it share the table then */
+
+    ngx_http_gray_device_init();
+
     return gmcf;
 }
 
@@ -66,7 +73,7 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_gray_main_conf_t *gmcf = conf;
 
     ssize_t                 size, document;
-    ngx_str_t              *value, s;
+    ngx_str_t              *value, s, state;
     ngx_uint_t              i;
     ngx_shm_zone_t         *shm_zone;
     ngx_http_gray_zone_t   *zone, **slot;
@@ -82,6 +89,7 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     size = ngx_parse_size(&value[2]);
     document = 0;
+    ngx_str_null(&state);
 
     if (size == NGX_ERROR || size < (ssize_t) (8 * ngx_pagesize)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -121,9 +129,32 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_strncmp(value[i].data, "state=", 6) == 0) {
+
+            if (state.data) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "duplicate parameter \"%V\" of gray_zone",
+                                   &value[i]);
+                return NGX_CONF_ERROR;
+            }
+
+            state.len = value[i].len - 6;
+            state.data = value[i].data + 6;
+
+            if (state.len == 0 || state.len > NGX_HTTP_GRAY_STATE_MAX) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid state directory of gray_zone "
+                                   "\"%V\", must be a path of 1 to %d bytes",
+                                   &value[1], NGX_HTTP_GRAY_STATE_MAX);
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" of gray_zone, must be "
-                           "document=SIZE", &value[i]);
+                           "document=SIZE or state=DIR", &value[i]);
         return NGX_CONF_ERROR;
     }
 
@@ -153,7 +184,12 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     zone->shm_zone = shm_zone;
     zone->document = document ? document : NGX_HTTP_GRAY_DOCUMENT;
+    zone->state = state;
     zone->data = gmcf;
+
+    if (state.len && ngx_http_gray_lists_create(cf, zone) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     shm_zone->data = zone;
     shm_zone->init = ngx_http_gray_cycle_init_zone;

@@ -9,6 +9,8 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_cycle.h"
+#include "ngx_http_gray_databases.h"
+#include "ngx_http_gray_lists.h"
 #include "ngx_http_gray_release.h"
 
 
@@ -42,8 +44,6 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     ngx_http_gray_zone_t       *zone;
     ngx_http_gray_release_t   **release;
     ngx_http_gray_main_conf_t  *gmcf;
-
-    (void) data;
 
     zone = shm_zone->data;
     gmcf = zone->data;
@@ -79,6 +79,10 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
                       "gray_zone \"%V\" is too small, it needs %uzk for what "
                       "is declared", &shm_zone->shm.name,
                       (ngx_http_gray_shm_need(zone, n) + 1023) / 1024);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_gray_lists_init_zone(zone, data) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -464,6 +468,7 @@ ngx_int_t
 ngx_http_gray_cycle_init_process(ngx_cycle_t *cycle)
 {
     ngx_uint_t                  i;
+    ngx_http_gray_zone_t      **zone;
     ngx_http_gray_release_t   **release;
     ngx_http_gray_main_conf_t  *gmcf;
 
@@ -478,6 +483,14 @@ ngx_http_gray_cycle_init_process(ngx_cycle_t *cycle)
     if (gmcf == NULL) {
         return NGX_OK;
     }
+
+    zone = gmcf->zones.elts;
+
+    for (i = 0; i < gmcf->zones.nelts; i++) {
+        ngx_http_gray_lists_init_process(zone[i], cycle);
+    }
+
+    ngx_http_gray_databases_init_process(gmcf, cycle);
 
     release = gmcf->releases.elts;
 

@@ -56,6 +56,12 @@ static ngx_http_gray_word_t  ngx_http_gray_words[] = {
     { "<=", "lte", NULL, 1, 0, 0, 0 },
     { ">", "gt", NULL, 1, 0, 0, 0 },
     { ">=", "gte", NULL, 1, 0, 0, 0 },
+    { "version_lt", "version_lt", NULL, 0, 0, 0, 0 },
+    { "version_lte", "version_lte", NULL, 0, 0, 0, 0 },
+    { "version_gt", "version_gt", NULL, 0, 0, 0, 0 },
+    { "version_gte", "version_gte", NULL, 0, 0, 0, 0 },
+    { "in_list", "in_list", NULL, 0, 0, 0, 0 },
+    { "cidr_list", "cidr_list", NULL, 0, 0, 0, 0 },
     { "exists", "exists", NULL, 0, 1, 0, 0 },
     { NULL, NULL, NULL, 0, 0, 0, 0 }
 };
@@ -503,7 +509,9 @@ ngx_http_gray_declare_condition(ngx_conf_t *cf, ngx_http_gray_json_t *all,
                            "invalid condition \"%s %s\" in \"match\", must "
                            "be ATTRIBUTE OPERATOR VALUE, where the operator "
                            "is one of = != ~ ~* !~ !~* in !in prefix suffix "
-                           "cidr < <= > >= with a value, or exists with none",
+                           "cidr < <= > >= version_lt version_lte version_gt "
+                           "version_gte in_list cidr_list with a value, or "
+                           "exists with none",
                            n ? (char *) word[0].data : "",
                            n > 1 ? (char *) word[1].data : "");
         return NGX_ERROR;

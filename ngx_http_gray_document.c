@@ -348,7 +348,7 @@ ngx_http_gray_document_derive(ngx_http_gray_json_t *doc,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_gray_rules_arms(doc, rule, &arms);
+    rc = ngx_http_gray_arms_read(doc, rule, &arms);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -359,11 +359,11 @@ ngx_http_gray_document_derive(ngx_http_gray_json_t *doc,
         old.arm = NULL;
         old.n = 0;
 
-        rc = current ? ngx_http_gray_rules_arms(current, before, &old)
+        rc = current ? ngx_http_gray_arms_read(current, before, &old)
                      : NGX_DECLINED;
 
         if (rc == NGX_ERROR) {
-            ngx_http_gray_rules_arms_free(&arms);
+            ngx_http_gray_arms_free(&arms);
             return NGX_ERROR;
         }
 
@@ -374,7 +374,7 @@ ngx_http_gray_document_derive(ngx_http_gray_json_t *doc,
                                            arms.arm, arms.n, arms.baseline);
 
         if (old.arm) {
-            ngx_http_gray_rules_arms_free(&old);
+            ngx_http_gray_arms_free(&old);
         }
     }
 
@@ -383,7 +383,7 @@ ngx_http_gray_document_derive(ngx_http_gray_json_t *doc,
                                     ngx_http_gray_document_intervals(&arms));
     }
 
-    ngx_http_gray_rules_arms_free(&arms);
+    ngx_http_gray_arms_free(&arms);
 
     return rc;
 }

@@ -9,16 +9,9 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_explain.h"
+#include "ngx_http_gray_given.h"
+#include "ngx_http_gray_lists.h"
 #include "ngx_http_gray_reply.h"
-
-
-#define NGX_HTTP_GRAY_EXPLAIN_MAX  256    /* attributes */
-
-
-typedef struct {
-    ngx_str_t                   name;
-    ngx_str_t                   value;
-} ngx_http_gray_given_t;
 
 
 typedef struct {
@@ -26,8 +19,7 @@ typedef struct {
     ngx_http_gray_release_t    *release;
 
     ngx_http_gray_json_t       *input;
-    ngx_http_gray_given_t      *given;
-    ngx_uint_t                  n;
+    ngx_http_gray_given_t       given;
 
     ngx_http_gray_snapshot_t    snapshot;
     ngx_http_gray_json_t       *doc;
@@ -38,11 +30,6 @@ typedef struct {
 } ngx_http_gray_explain_t;
 
 
-static void ngx_http_gray_explain_given(ngx_http_gray_explain_t *explain,
-    ngx_http_gray_faults_t *faults);
-static ngx_int_t ngx_http_gray_explain_value(ngx_http_gray_explain_t *explain,
-    const ngx_http_gray_path_t *path, ngx_http_gray_json_t *node,
-    ngx_str_t *value, ngx_http_gray_faults_t *faults);
 static ngx_int_t ngx_http_gray_explain_compile(
     ngx_http_gray_explain_t *explain);
 static ngx_http_gray_json_t *ngx_http_gray_explain_outcome(
@@ -54,12 +41,24 @@ static const char *ngx_http_gray_explain_detail(
 static ngx_http_gray_json_t *ngx_http_gray_explain_rules(
     ngx_http_gray_explain_t *explain);
 static ngx_int_t ngx_http_gray_explain_get(void *ctx,
-    ngx_http_gray_attribute_t *attribute, ngx_str_t *value);
+    ngx_http_gray_attribute_t *attribute, ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_explain_mint(void *ctx,
     ngx_http_gray_cookie_t *cookie, ngx_str_t *key);
 static uint32_t ngx_http_gray_explain_random(void *ctx);
-static ngx_int_t ngx_http_gray_explain_known(void *data, ngx_str_t *name,
-    void **handle, char *why);
+static ngx_int_t ngx_http_gray_explain_attribute(void *data, ngx_pool_t *pool,
+    ngx_http_gray_attribute_t *attribute, char *why);
+static ngx_int_t ngx_http_gray_explain_upstream(void *data, ngx_str_t *name,
+    void **peer, char *why);
+static ngx_int_t ngx_http_gray_explain_list(void *data, ngx_str_t *name,
+    ngx_uint_t networks, ngx_http_gray_list_t **list, char *why, size_t size);
+static ngx_http_gray_json_t *ngx_http_gray_explain_rule(
+    ngx_http_gray_explain_t *explain, ngx_uint_t i);
+static ngx_http_gray_json_t *ngx_http_gray_explain_failed(
+    ngx_http_gray_failed_t *failed, ngx_int_t holds);
+static ngx_http_gray_json_t *ngx_http_gray_explain_seen(
+    ngx_http_gray_failed_t *failed);
+static ngx_http_gray_json_t *ngx_http_gray_explain_value(
+    ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_explain_string(ngx_http_gray_json_t *json,
     const char *key, ngx_str_t *string);
 static void ngx_http_gray_explain_cleanup(void *data);
@@ -72,13 +71,6 @@ static ngx_http_gray_rules_ops_t  ngx_http_gray_explain_ops = {
 };
 
 
-static ngx_http_gray_rules_env_t  ngx_http_gray_explain_env = {
-    NULL,
-    ngx_http_gray_explain_known,
-    ngx_http_gray_explain_known
-};
-
-
 ngx_int_t
 ngx_http_gray_explain(ngx_http_request_t *r, ngx_http_gray_release_t *release,
     ngx_str_t *body)
@@ -87,6 +79,7 @@ ngx_http_gray_explain(ngx_http_request_t *r, ngx_http_gray_release_t *release,
     ngx_http_gray_faults_t       faults;
     ngx_http_gray_explain_t     *explain;
     ngx_http_gray_json_error_t   err;
+    ngx_http_gray_main_conf_t   *gmcf;
 
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_gray_explain_t));
     if (cln == NULL) {
@@ -106,123 +99,28 @@ ngx_http_gray_explain(ngx_http_request_t *r, ngx_http_gray_release_t *release,
         return ngx_http_gray_reply_malformed(r, &err);
     }
 
+    gmcf = ngx_http_get_module_main_conf(r, ngx_http_gray_module);
+
+    explain->given.pool = r->pool;
+    explain->given.env.cmcf = ngx_http_get_module_main_conf(r,
+                                                       ngx_http_core_module);
+    explain->given.env.geo = gmcf->geo;
+
     faults.n = 0;
 
-    ngx_http_gray_explain_given(explain, &faults);
+    ngx_http_gray_given_read(&explain->given, explain->input, &faults);
 
     if (faults.n) {
         return ngx_http_gray_reply_faults(r, 422, "Invalid attributes",
                                           &faults);
     }
 
-    if (explain->given == NULL
-        || ngx_http_gray_explain_compile(explain) != NGX_OK)
-    {
+    if (ngx_http_gray_explain_compile(explain) != NGX_OK) {
         return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                            "memory is short");
     }
 
     return ngx_http_gray_reply_json(r, ngx_http_gray_explain_outcome(explain));
-}
-
-
-static void
-ngx_http_gray_explain_given(ngx_http_gray_explain_t *explain,
-    ngx_http_gray_faults_t *faults)
-{
-    ngx_str_t             *name;
-    ngx_uint_t             i;
-    ngx_http_gray_json_t  *node;
-    ngx_http_gray_path_t   path;
-
-    if (ngx_http_gray_json_type(explain->input) != NGX_HTTP_GRAY_JSON_OBJECT
-        || ngx_http_gray_json_count(explain->input)
-           > NGX_HTTP_GRAY_EXPLAIN_MAX)
-    {
-        ngx_http_gray_json_fault(faults, NULL,
-                                 "must be an object of at most %d attributes, "
-                                 "as {\"$remote_addr\": \"192.0.2.1\"}",
-                                 NGX_HTTP_GRAY_EXPLAIN_MAX);
-        return;
-    }
-
-    explain->given = ngx_pcalloc(explain->request->pool,
-                                 (ngx_http_gray_json_count(explain->input) + 1)
-                                 * sizeof(ngx_http_gray_given_t));
-    if (explain->given == NULL) {
-        return;
-    }
-
-    path.parent = NULL;
-
-    for (node = ngx_http_gray_json_first(explain->input);
-         node;
-         node = ngx_http_gray_json_next(node))
-    {
-        path.key = ngx_http_gray_json_key(node);
-        name = &explain->given[explain->n].name;
-
-        name->data = (u_char *) path.key;
-        name->len = ngx_strlen(path.key);
-
-        if (name->len < 2 || name->data[0] != '$') {
-            ngx_http_gray_json_fault(faults, &path,
-                                     "must be a variable of nginx, as "
-                                     "\"$remote_addr\"");
-        }
-
-        for (i = 0; i < explain->n; i++) {
-            if (ngx_strcasecmp(explain->given[i].name.data, name->data) == 0) {
-                ngx_http_gray_json_fault(faults, &path,
-                                         "is given twice, case does not "
-                                         "matter in variables");
-                break;
-            }
-        }
-
-        if (ngx_http_gray_explain_value(explain, &path, node,
-                                        &explain->given[explain->n].value,
-                                        faults)
-            != NGX_OK)
-        {
-            explain->given = NULL;
-            return;
-        }
-
-        explain->n++;
-    }
-}
-
-
-static ngx_int_t
-ngx_http_gray_explain_value(ngx_http_gray_explain_t *explain,
-    const ngx_http_gray_path_t *path, ngx_http_gray_json_t *node,
-    ngx_str_t *value, ngx_http_gray_faults_t *faults)
-{
-    ngx_str_t  text;
-
-    switch (ngx_http_gray_json_type(node)) {
-
-    case NGX_HTTP_GRAY_JSON_STRING:
-        *value = ngx_http_gray_json_text(node);
-        return NGX_OK;
-
-    case NGX_HTTP_GRAY_JSON_NUMBER:
-        if (ngx_http_gray_json_print(node, 0, &text) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        value->data = ngx_pstrdup(explain->request->pool, &text);
-        value->len = text.len;
-
-        free(text.data);
-
-        return value->data ? NGX_OK : NGX_ERROR;
-
-    default:
-        ngx_http_gray_json_fault(faults, path, "must be a string or a number");
-        return NGX_OK;
-    }
 }
 
 
@@ -235,9 +133,10 @@ ngx_http_gray_explain_value(ngx_http_gray_explain_t *explain,
 static ngx_int_t
 ngx_http_gray_explain_compile(ngx_http_gray_explain_t *explain)
 {
-    ngx_log_t                *log;
-    ngx_http_gray_json_t     *doc;
-    ngx_http_gray_release_t  *release;
+    ngx_log_t                  *log;
+    ngx_http_gray_json_t       *doc;
+    ngx_http_gray_release_t    *release;
+    ngx_http_gray_rules_env_t   env;
 
     release = explain->release;
     log = explain->request->connection->log;
@@ -256,9 +155,13 @@ ngx_http_gray_explain_compile(ngx_http_gray_explain_t *explain)
     doc = (release->health == NGX_HTTP_GRAY_BASELINE_GONE) ? release->declared
                                                            : explain->doc;
 
-    explain->rules = ngx_http_gray_rules_compile(doc,
-                                                 &ngx_http_gray_explain_env,
-                                                 NULL, log);
+    env.data = explain;
+    env.attribute = ngx_http_gray_explain_attribute;
+    env.upstream = ngx_http_gray_explain_upstream;
+    env.list = ngx_http_gray_explain_list;
+    env.explain = 1;
+
+    explain->rules = ngx_http_gray_rules_compile(doc, &env, NULL, log);
 
     return explain->rules ? NGX_OK : NGX_ERROR;
 }
@@ -372,10 +275,8 @@ ngx_http_gray_explain_detail(ngx_http_gray_explain_t *explain)
 static ngx_http_gray_json_t *
 ngx_http_gray_explain_rules(ngx_http_gray_explain_t *explain)
 {
-    ngx_int_t              holds;
-    ngx_str_t             *name;
     ngx_uint_t             i;
-    ngx_http_gray_json_t  *list, *item;
+    ngx_http_gray_json_t  *list;
 
     list = ngx_http_gray_json_array();
 
@@ -383,28 +284,10 @@ ngx_http_gray_explain_rules(ngx_http_gray_explain_t *explain)
          list && i < ngx_http_gray_rules_count(explain->rules);
          i++)
     {
-        holds = ngx_http_gray_rules_verdict(explain->rules, i,
-                                            &ngx_http_gray_explain_ops,
-                                            explain, &name);
-
-        item = ngx_http_gray_json_object();
-
-        if (ngx_http_gray_explain_string(item, "rule", name) != NGX_OK
-            || ngx_http_gray_json_set(item, "holds",
-                                      holds == NGX_ERROR
-                                      ? ngx_http_gray_json_null()
-                                      : ngx_http_gray_json_boolean(holds))
-               != NGX_OK
-            || (holds == NGX_ERROR
-                && ngx_http_gray_reply_text(item, "detail",
-                                            "a test cannot be evaluated")
-                   != NGX_OK))
+        if (ngx_http_gray_json_append(list,
+                                      ngx_http_gray_explain_rule(explain, i))
+            != NGX_OK)
         {
-            ngx_http_gray_json_free(item);
-            item = NULL;
-        }
-
-        if (ngx_http_gray_json_append(list, item) != NGX_OK) {
             ngx_http_gray_json_free(list);
             list = NULL;
         }
@@ -414,28 +297,157 @@ ngx_http_gray_explain_rules(ngx_http_gray_explain_t *explain)
 }
 
 
-static ngx_int_t
-ngx_http_gray_explain_get(void *ctx, ngx_http_gray_attribute_t *attribute,
-    ngx_str_t *value)
+static ngx_http_gray_json_t *
+ngx_http_gray_explain_rule(ngx_http_gray_explain_t *explain, ngx_uint_t i)
 {
-    ngx_http_gray_explain_t *explain = ctx;
+    ngx_int_t                holds;
+    ngx_str_t               *name;
+    ngx_http_gray_json_t    *item;
+    ngx_http_gray_failed_t   failed;
 
-    ngx_uint_t              i;
-    ngx_http_gray_given_t  *given;
+    holds = ngx_http_gray_rules_verdict(explain->rules, i,
+                                        &ngx_http_gray_explain_ops, explain,
+                                        &name, &failed);
 
-    for (i = 0; i < explain->n; i++) {
-        given = &explain->given[i];
+    item = ngx_http_gray_json_object();
 
-        if (given->name.len == attribute->name.len
-            && ngx_strncasecmp(given->name.data, attribute->name.data,
-                               given->name.len) == 0)
+    if (ngx_http_gray_explain_string(item, "rule", name) != NGX_OK
+        || ngx_http_gray_json_set(item, "holds",
+                                  holds == NGX_ERROR
+                                  ? ngx_http_gray_json_null()
+                                  : ngx_http_gray_json_boolean(holds))
+           != NGX_OK
+        || (holds != 1
+            && ngx_http_gray_json_set(item, "failed",
+                                      ngx_http_gray_explain_failed(&failed,
+                                                                   holds))
+               != NGX_OK))
+    {
+        ngx_http_gray_json_free(item);
+        return NULL;
+    }
+
+    return item;
+}
+
+
+/* the condition that made a rule not hold */
+
+static ngx_http_gray_json_t *
+ngx_http_gray_explain_failed(ngx_http_gray_failed_t *failed, ngx_int_t holds)
+{
+    const char              *detail;
+    ngx_http_gray_json_t    *json;
+    ngx_http_gray_faults_t   place;
+
+    json = ngx_http_gray_json_object();
+
+    if (failed->path == NULL) {
+        detail = "the rule names what is not known here";
+
+    } else if (failed->state == NGX_ERROR) {
+        detail = "the attribute cannot be told";
+
+    } else if (holds == NGX_ERROR) {
+        detail = "the test cannot be evaluated for this value";
+
+    } else if (failed->op == NULL) {
+        detail = "the test holds, below \"not\"";
+
+    } else {
+        detail = NULL;
+    }
+
+    place.n = 0;
+
+    if (failed->path) {
+        ngx_http_gray_json_fault(&place, failed->path, "%s", "");
+    }
+
+    if ((place.n
+         && (ngx_http_gray_reply_text(json, "pointer", place.fault[0].pointer)
+             != NGX_OK
+             || ngx_http_gray_reply_string(json, "attribute",
+                                           &failed->attribute->name)
+                != NGX_OK
+             || ngx_http_gray_json_set(json, "value",
+                                       ngx_http_gray_explain_seen(failed))
+                != NGX_OK))
+        || (failed->path && failed->op
+            && ngx_http_gray_reply_text(json, "operator", failed->op)
+               != NGX_OK)
+        || (detail
+            && ngx_http_gray_reply_text(json, "detail", detail) != NGX_OK))
+    {
+        ngx_http_gray_json_free(json);
+        return NULL;
+    }
+
+    return json;
+}
+
+
+/* null where there is none, an array where there are several */
+
+static ngx_http_gray_json_t *
+ngx_http_gray_explain_seen(ngx_http_gray_failed_t *failed)
+{
+    u_char                  text[sizeof("1970-01-01T00:00:00Z") + 16], *last;
+    ngx_tm_t                tm;
+    ngx_http_gray_json_t   *list;
+    ngx_http_gray_value_t  *value;
+
+    value = failed->value;
+
+    if (value == NULL) {
+        return ngx_http_gray_json_null();
+    }
+
+    if (failed->attribute->type == NGX_HTTP_GRAY_TIME) {
+        ngx_gmtime((time_t) value->number, &tm);
+
+        last = ngx_snprintf(text, sizeof(text), "%4d-%02d-%02dT%02d:%02d:%02dZ",
+                            tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                            tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec);
+
+        return ngx_http_gray_json_string(text, last - text);
+    }
+
+    if (value->next == NULL) {
+        return ngx_http_gray_explain_value(value);
+    }
+
+    list = ngx_http_gray_json_array();
+
+    for ( /* void */ ; list && value; value = value->next) {
+        if (ngx_http_gray_json_append(list, ngx_http_gray_explain_value(value))
+            != NGX_OK)
         {
-            *value = given->value;
-            return NGX_OK;
+            ngx_http_gray_json_free(list);
+            list = NULL;
         }
     }
 
-    return NGX_DECLINED;
+    return list;
+}
+
+
+static ngx_http_gray_json_t *
+ngx_http_gray_explain_value(ngx_http_gray_value_t *value)
+{
+    return value->text.data
+           ? ngx_http_gray_json_string(value->text.data, value->text.len)
+           : ngx_http_gray_json_number(value->number);
+}
+
+
+static ngx_int_t
+ngx_http_gray_explain_get(void *ctx, ngx_http_gray_attribute_t *attribute,
+    ngx_http_gray_value_t *value)
+{
+    ngx_http_gray_explain_t *explain = ctx;
+
+    return ngx_http_gray_given_get(&explain->given, attribute, value);
 }
 
 
@@ -463,10 +475,33 @@ ngx_http_gray_explain_random(void *ctx)
 
 
 static ngx_int_t
-ngx_http_gray_explain_known(void *data, ngx_str_t *name, void **handle,
+ngx_http_gray_explain_attribute(void *data, ngx_pool_t *pool,
+    ngx_http_gray_attribute_t *attribute, char *why)
+{
+    ngx_http_gray_explain_t *explain = data;
+
+    return ngx_http_gray_given_attribute(&explain->given, pool, attribute,
+                                         why);
+}
+
+
+static ngx_int_t
+ngx_http_gray_explain_upstream(void *data, ngx_str_t *name, void **peer,
     char *why)
 {
-    *handle = NULL;
+    *peer = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_explain_list(void *data, ngx_str_t *name, ngx_uint_t networks,
+    ngx_http_gray_list_t **list, char *why, size_t size)
+{
+    ngx_http_gray_explain_t *explain = data;
+
+    *list = ngx_http_gray_lists_get(explain->release->zone, name);
 
     return NGX_OK;
 }

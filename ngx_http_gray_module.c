@@ -11,6 +11,7 @@
 #include "ngx_http_gray_admin.h"
 #include "ngx_http_gray_conf.h"
 #include "ngx_http_gray_cycle.h"
+#include "ngx_http_gray_databases.h"
 #include "ngx_http_gray_declare.h"
 #include "ngx_http_gray_request.h"
 #include "ngx_http_gray_variables.h"
@@ -31,6 +32,13 @@ static ngx_command_t  ngx_http_gray_commands[] = {
     { ngx_string("gray_release"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
       ngx_http_gray_conf_release,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("gray_geoip"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_databases_geoip,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },

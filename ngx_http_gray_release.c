@@ -9,15 +9,17 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_release.h"
+#include "ngx_http_gray_lists.h"
 
 
 typedef struct {
     ngx_conf_t                     *cf;          /* NULL: at run time */
     ngx_http_gray_release_t        *release;
     const ngx_http_gray_json_t     *current;     /* or NULL */
+    ngx_uint_t                      judging;     /* unsigned  judging:1; */
     ngx_http_gray_main_conf_t      *gmcf;
-    ngx_http_core_main_conf_t      *cmcf;
     ngx_http_upstream_main_conf_t  *umcf;
+    ngx_http_gray_attribute_env_t   attributes;
 } ngx_http_gray_names_t;
 
 
@@ -25,14 +27,16 @@ static void ngx_http_gray_release_cleanup(void *data);
 static void ngx_http_gray_release_names(ngx_conf_t *cf,
     ngx_http_gray_release_t *release, ngx_http_gray_names_t *names,
     ngx_http_gray_rules_env_t *env);
-static ngx_int_t ngx_http_gray_release_attribute(void *data, ngx_str_t *name,
-    void **source, char *why);
-static ngx_http_variable_t *ngx_http_gray_release_known(
-    ngx_http_gray_names_t *names, ngx_str_t *name, ngx_int_t *index);
+static ngx_int_t ngx_http_gray_release_attribute(void *data, ngx_pool_t *pool,
+    ngx_http_gray_attribute_t *attribute, char *why);
+static ngx_int_t ngx_http_gray_release_list(void *data, ngx_str_t *name,
+    ngx_uint_t networks, ngx_http_gray_list_t **list, char *why, size_t size);
 static ngx_int_t ngx_http_gray_release_upstream(void *data, ngx_str_t *name,
     void **peer, char *why);
 static ngx_uint_t ngx_http_gray_release_reads(const ngx_http_gray_json_t *node,
-    ngx_str_t *variable);
+    ngx_str_t *name);
+static ngx_uint_t ngx_http_gray_release_lists(const ngx_http_gray_json_t *node,
+    ngx_str_t *list);
 static ngx_uint_t ngx_http_gray_release_routes(const ngx_http_gray_json_t *doc,
     ngx_str_t *upstream);
 static ngx_uint_t ngx_http_gray_release_named(ngx_http_gray_main_conf_t *gmcf,
@@ -116,6 +120,7 @@ ngx_http_gray_release_build(ngx_conf_t *cf, ngx_http_gray_release_t *release,
 
     ngx_http_gray_release_names(cf, release, &names, &env);
     names.current = current;
+    names.judging = 1;
 
     document.schema.release = release->name;
     document.schema.kind = release->kind;
@@ -133,16 +138,20 @@ static void
 ngx_http_gray_release_names(ngx_conf_t *cf, ngx_http_gray_release_t *release,
     ngx_http_gray_names_t *names, ngx_http_gray_rules_env_t *env)
 {
-    ngx_cycle_t  *cycle;
+    ngx_cycle_t                    *cycle;
+    ngx_http_gray_attribute_env_t  *attributes;
+
+    attributes = &names->attributes;
 
     names->cf = cf;
     names->release = release;
     names->current = NULL;
+    names->judging = 0;
 
     if (cf) {
         names->gmcf = ngx_http_conf_get_module_main_conf(cf,
                                                        ngx_http_gray_module);
-        names->cmcf = ngx_http_conf_get_module_main_conf(cf,
+        attributes->cmcf = ngx_http_conf_get_module_main_conf(cf,
                                                        ngx_http_core_module);
         names->umcf = ngx_http_conf_get_module_main_conf(cf,
                                                    ngx_http_upstream_module);
@@ -152,168 +161,82 @@ ngx_http_gray_release_names(ngx_conf_t *cf, ngx_http_gray_release_t *release,
 
         names->gmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                        ngx_http_gray_module);
-        names->cmcf = ngx_http_cycle_get_module_main_conf(cycle,
+        attributes->cmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                        ngx_http_core_module);
         names->umcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                    ngx_http_upstream_module);
     }
 
+    attributes->cf = cf;
+    attributes->geo = names->gmcf->geo;
+    attributes->own = release;
+
     env->data = names;
     env->attribute = ngx_http_gray_release_attribute;
     env->upstream = ngx_http_gray_release_upstream;
+    env->list = ngx_http_gray_release_list;
+    env->explain = 0;
+}
+
+
+static ngx_int_t
+ngx_http_gray_release_attribute(void *data, ngx_pool_t *pool,
+    ngx_http_gray_attribute_t *attribute, char *why)
+{
+    ngx_http_gray_names_t *names = data;
+
+    ngx_int_t   rc;
+    ngx_str_t  *unknown;
+
+    rc = ngx_http_gray_attribute_resolve(&names->attributes, pool, attribute,
+                                         &unknown, why);
+
+    if (rc == NGX_DECLINED
+        && ngx_http_gray_release_reads(names->current, unknown))
+    {
+        return NGX_OK;
+    }
+
+    return rc == NGX_OK ? NGX_OK : NGX_DECLINED;
 }
 
 
 /*
- * A source is the index of an indexed variable, shifted and with its lowest
- * bit set, or a pointer to the variable.  Whatever is indexed is read by its
- * index, so that all its readers see the same value of a request.
+ * What nginx.conf declares may name lists that are put later, when it runs,
+ * and at run time a list is looked up whenever it is asked.
  */
 
 static ngx_int_t
-ngx_http_gray_release_attribute(void *data, ngx_str_t *name, void **source,
-    char *why)
+ngx_http_gray_release_list(void *data, ngx_str_t *name, ngx_uint_t networks,
+    ngx_http_gray_list_t **list, char *why, size_t size)
 {
     ngx_http_gray_names_t *names = data;
 
-    u_char                ch;
-    ngx_int_t             index;
-    ngx_uint_t            i;
-    ngx_str_t             bare;
-    ngx_http_variable_t  *v;
+    ngx_http_gray_zone_t  *zone;
 
-    *source = NULL;
+    *list = NULL;
 
-    if (name->len < 2 || name->data[0] != '$') {
-        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
-                     "unknown attribute \"%*s\"; an attribute is a variable "
-                     "of nginx, as \"$remote_addr\"%Z",
-                     ngx_min(name->len, 80), name->data);
-        return NGX_DECLINED;
+    zone = names->release->zone;
+
+    if (!names->judging) {
+        *list = ngx_http_gray_lists_get(zone, name);
+        return NGX_OK;
     }
 
-    for (i = 1; i < name->len; i++) {
-        ch = name->data[i] = ngx_tolower(name->data[i]);
-
-        if ((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '_'
-            || ngx_strncmp(name->data, "$cookie_", 8) == 0)
-        {
-            continue;
-        }
-
-        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
-                     "\"%*s\" is no variable, must be \"$\", then letters, "
-                     "digits or \"_\"%Z", ngx_min(name->len, 80),
-                     name->data);
-        return NGX_DECLINED;
-    }
-
-    bare.len = name->len - 1;
-    bare.data = name->data + 1;
-
-    v = ngx_http_gray_release_known(names, &bare, &index);
-
-    if (v == NULL) {
-
-        if (ngx_http_gray_release_reads(names->current, name)) {
-            return NGX_OK;
-        }
-
-        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
-                     "unknown variable \"%*s\", this nginx has none of that "
-                     "name%Z", ngx_min(name->len, 80), name->data);
-        return NGX_DECLINED;
-    }
-
-    /* the variables of a release have it as their data */
-
-    if (v->data == (uintptr_t) names->release
-        || (bare.len == sizeof("gray_decisions") - 1
-            && ngx_strncmp(bare.data, "gray_decisions", bare.len) == 0))
+    if (ngx_http_gray_lists_known(zone, name, networks, why, size) == NGX_OK
+        || ngx_http_gray_release_lists(names->current, name))
     {
-        ngx_snprintf((u_char *) why, NGX_HTTP_GRAY_WHY,
-                     "\"%*s\" is what the release itself decides%Z",
-                     ngx_min(name->len, 80), name->data);
-        return NGX_DECLINED;
+        return NGX_OK;
     }
 
-    if (names->cf) {
-        index = ngx_http_get_variable_index(names->cf, &bare);
-
-        if (index == NGX_ERROR) {
-            ngx_sprintf((u_char *) why, "cannot be indexed%Z");
-            return NGX_DECLINED;
-        }
+    if (names->cf && zone->lists && ngx_http_gray_lists_name(name)) {
+        ngx_log_error(NGX_LOG_WARN, names->cf->log, 0,
+                      "gray: release \"%V\": %s; until there is one, its "
+                      "rules do not hold", &names->release->name, why);
+        return NGX_OK;
     }
 
-    *source = (index == NGX_ERROR) ? (void *) v
-                                   : (void *) ((uintptr_t) index << 1 | 1);
-
-    return NGX_OK;
-}
-
-
-/* NULL where there is none; "index" is NGX_ERROR where it is not indexed */
-
-static ngx_http_variable_t *
-ngx_http_gray_release_known(ngx_http_gray_names_t *names, ngx_str_t *name,
-    ngx_int_t *index)
-{
-    size_t                len;
-    ngx_uint_t            i;
-    ngx_hash_key_t       *key;
-    ngx_http_variable_t  *v, *found;
-
-    *index = NGX_ERROR;
-
-    if (names->cf) {
-
-        /* an index may still be of nothing */
-
-        key = names->cmcf->variables_keys->keys.elts;
-
-        for (i = 0; i < names->cmcf->variables_keys->keys.nelts; i++) {
-            if (key[i].key.len == name->len
-                && ngx_strncmp(key[i].key.data, name->data, name->len) == 0)
-            {
-                return key[i].value;
-            }
-        }
-
-    } else {
-        v = names->cmcf->variables.elts;
-
-        for (i = 0; i < names->cmcf->variables.nelts; i++) {
-            if (v[i].name.len == name->len
-                && ngx_strncmp(v[i].name.data, name->data, name->len) == 0)
-            {
-                *index = i;
-                return &v[i];
-            }
-        }
-
-        found = ngx_hash_find(&names->cmcf->variables_hash,
-                              ngx_hash_key(name->data, name->len), name->data,
-                              name->len);
-        if (found) {
-            return found;
-        }
-    }
-
-    found = NULL;
-    v = names->cmcf->prefix_variables.elts;
-    len = 0;
-
-    for (i = 0; i < names->cmcf->prefix_variables.nelts; i++) {
-        if (name->len >= v[i].name.len && v[i].name.len > len
-            && ngx_strncmp(name->data, v[i].name.data, v[i].name.len) == 0)
-        {
-            len = v[i].name.len;
-            found = &v[i];
-        }
-    }
-
-    return found;
+    return NGX_DECLINED;
 }
 
 
@@ -386,13 +309,11 @@ ngx_http_gray_release_upstream(void *data, ngx_str_t *name, void **peer,
 /*
  * A name that the live document has may stay although nginx.conf has lost it:
  * who wants to get out of that must be able to change weights or to disable.
- * Variables are keys in rules and items of "hash", and nothing else begins
- * with a "$" there.
+ * Attributes are keys in rules, what "of" says, and items of "hash".
  */
 
 static ngx_uint_t
-ngx_http_gray_release_reads(const ngx_http_gray_json_t *node,
-    ngx_str_t *variable)
+ngx_http_gray_release_reads(const ngx_http_gray_json_t *node, ngx_str_t *name)
 {
     ngx_str_t                    text;
     const char                  *key;
@@ -404,7 +325,7 @@ ngx_http_gray_release_reads(const ngx_http_gray_json_t *node,
     {
         key = ngx_http_gray_json_key(child);
 
-        if (key) {
+        if (key && ngx_strcmp(key, "of") != 0) {
             text.data = (u_char *) key;
             text.len = ngx_strlen(key);
 
@@ -412,9 +333,37 @@ ngx_http_gray_release_reads(const ngx_http_gray_json_t *node,
             text = ngx_http_gray_json_text(child);
         }
 
-        if ((text.len == variable->len
-             && ngx_strncasecmp(text.data, variable->data, text.len) == 0)
-            || ngx_http_gray_release_reads(child, variable))
+        if ((text.len == name->len
+             && ngx_strncasecmp(text.data, name->data, text.len) == 0)
+            || ngx_http_gray_release_reads(child, name))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_release_lists(const ngx_http_gray_json_t *node, ngx_str_t *list)
+{
+    ngx_str_t                    text;
+    const char                  *key;
+    const ngx_http_gray_json_t  *child;
+
+    for (child = ngx_http_gray_json_first(node);
+         child;
+         child = ngx_http_gray_json_next(child))
+    {
+        key = ngx_http_gray_json_key(child);
+        text = ngx_http_gray_json_text(child);
+
+        if ((key && (ngx_strcmp(key, "in_list") == 0
+                     || ngx_strcmp(key, "cidr_list") == 0)
+             && text.len == list->len
+             && ngx_strncmp(text.data, list->data, text.len) == 0)
+            || ngx_http_gray_release_lists(child, list))
         {
             return 1;
         }
@@ -714,6 +663,7 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
     release->word = snapshot.word;
     release->health = health;
     release->warned = 0;
+    release->limited = 0;
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
                    "gray: release \"%V\" compiled revision %uL",
@@ -736,50 +686,4 @@ ngx_http_gray_release_uncompiled(ngx_http_gray_release_t *release,
 
     release->health = NGX_HTTP_GRAY_UNCOMPILED;
     release->retry = ngx_time() + 1;
-}
-
-
-ngx_int_t
-ngx_http_gray_release_variable(ngx_http_request_t *r,
-    ngx_http_gray_attribute_t *attribute, ngx_str_t *value)
-{
-    uintptr_t                   source;
-    ngx_str_t                   name;
-    ngx_http_variable_t        *v;
-    ngx_http_variable_value_t  *vv, own;
-
-    source = (uintptr_t) attribute->source;
-
-    if (source & 1) {
-        vv = ngx_http_get_flushed_variable(r, source >> 1);
-
-        if (vv == NULL) {
-            return NGX_ERROR;
-        }
-
-    } else {
-        v = attribute->source;
-        vv = &own;
-
-        ngx_memzero(vv, sizeof(ngx_http_variable_value_t));
-
-        name.len = attribute->name.len - 1;
-        name.data = attribute->name.data + 1;
-
-        if (v->get_handler(r, vv, (v->flags & NGX_HTTP_VAR_PREFIX)
-                                  ? (uintptr_t) &name : v->data)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    if (vv->not_found || !vv->valid) {
-        return NGX_DECLINED;
-    }
-
-    value->len = vv->len;
-    value->data = vv->data;
-
-    return NGX_OK;
 }

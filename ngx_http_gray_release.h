@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_attribute.h"
 #include "ngx_http_gray_document.h"
 #include "ngx_http_gray_rules.h"
 #include "ngx_http_gray_shm.h"
@@ -57,6 +58,8 @@ typedef struct {
     u_char                         *nested;      /* by index of a variable:
                                                     valid before a rule asked
                                                     for what is decided */
+    ngx_uint_t                      limited;     /* matches given up, of
+                                                    those counted in "block" */
     ngx_uint_t                      warned;      /* unsigned  warned:1; */
 } ngx_http_gray_release_t;
 
@@ -65,6 +68,7 @@ typedef struct {
     ngx_array_t                     releases;    /* of pointers */
     ngx_array_t                     zones;       /* of pointers */
     ngx_array_t                     blocks;      /* as they were parsed */
+    ngx_http_gray_geo_t            *geo;         /* NULL: no gray_geoip */
 } ngx_http_gray_main_conf_t;
 
 
@@ -142,11 +146,6 @@ ngx_http_gray_release_rules(ngx_http_gray_release_t *release, ngx_log_t *log)
 
     return release->rules;
 }
-
-
-/* the value of "$name" for a request; as get() of ngx_http_gray_rules.h */
-ngx_int_t ngx_http_gray_release_variable(ngx_http_request_t *r,
-    ngx_http_gray_attribute_t *attribute, ngx_str_t *value);
 
 
 #endif /* _NGX_HTTP_GRAY_RELEASE_H_INCLUDED_ */

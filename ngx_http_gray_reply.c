@@ -44,6 +44,7 @@ static ngx_http_gray_status_t *ngx_http_gray_reply_find(ngx_uint_t status);
 static ngx_http_gray_status_t  ngx_http_gray_statuses[] = {
     { 503, ngx_string("503 Service Unavailable") },
     { 200, ngx_string("200 OK") },
+    { 201, ngx_string("201 Created") },
     { 304, ngx_string("304 Not Modified") },
     { 400, ngx_string("400 Bad Request") },
     { 403, ngx_string("403 Forbidden") },
@@ -63,6 +64,70 @@ ngx_http_gray_reply_json(ngx_http_request_t *r, ngx_http_gray_json_t *json)
 {
     return ngx_http_gray_reply_send(r, ngx_http_gray_reply_find(NGX_HTTP_OK),
                                     "application/json", json);
+}
+
+
+ngx_int_t
+ngx_http_gray_reply_created(ngx_http_request_t *r, ngx_http_gray_json_t *json)
+{
+    return ngx_http_gray_reply_send(r,
+                                    ngx_http_gray_reply_find(NGX_HTTP_CREATED),
+                                    "application/json", json);
+}
+
+
+ngx_int_t
+ngx_http_gray_reply_file(ngx_http_request_t *r, const char *type, ngx_fd_t fd,
+    off_t pos, off_t len)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+
+    if (b == NULL
+        || ngx_http_gray_reply_headers(r,
+                                       ngx_http_gray_reply_find(NGX_HTTP_OK),
+                                       type)
+           != NGX_OK)
+    {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    if (len) {
+        b->file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
+        if (b->file == NULL) {
+            return NGX_HTTP_SERVICE_UNAVAILABLE;
+        }
+
+        b->file->fd = fd;
+        b->file->log = r->connection->log;
+        b->file_pos = pos;
+        b->file_last = pos + len;
+        b->in_file = 1;
+    }
+
+    r->headers_out.content_length_n = len;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
 }
 
 

@@ -25,6 +25,14 @@
 ngx_int_t ngx_http_gray_reply_json(ngx_http_request_t *r,
     ngx_http_gray_json_t *json);
 
+/* likewise, with 201 */
+ngx_int_t ngx_http_gray_reply_created(ngx_http_request_t *r,
+    ngx_http_gray_json_t *json);
+
+/* 200 with "len" bytes of an open file, which must stay open; "type" static */
+ngx_int_t ngx_http_gray_reply_file(ngx_http_request_t *r, const char *type,
+    ngx_fd_t fd, off_t pos, off_t len);
+
 ngx_int_t ngx_http_gray_reply_not_modified(ngx_http_request_t *r);
 
 /* "format", not NULL, is that of ngx_sprintf(), for the member "detail" */

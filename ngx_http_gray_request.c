@@ -53,8 +53,10 @@ static ngx_http_gray_decision_t *ngx_http_gray_request_degrade(
     ngx_http_request_t *r, ngx_http_gray_release_t *release);
 static void ngx_http_gray_request_warn(ngx_http_request_t *r,
     ngx_http_gray_release_t *release, ngx_http_gray_variant_t *variant);
+static void ngx_http_gray_request_limited(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release);
 static ngx_int_t ngx_http_gray_request_get(void *ctx,
-    ngx_http_gray_attribute_t *attribute, ngx_str_t *value);
+    ngx_http_gray_attribute_t *attribute, ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_request_mint(void *data,
     ngx_http_gray_cookie_t *cookie, ngx_str_t *key);
 static uint32_t ngx_http_gray_request_random(void *ctx);
@@ -123,6 +125,10 @@ ngx_http_gray_request_decide(ngx_http_request_t *r,
                                &outcome);
 
     release->deciding = 0;
+
+    if (ngx_http_gray_rules_limited(rules) != release->limited) {
+        ngx_http_gray_request_limited(r, release);
+    }
 
     if (release->nested) {
         ngx_http_gray_request_warn(r, release, NULL);
@@ -431,14 +437,37 @@ ngx_http_gray_request_warn(ngx_http_request_t *r,
 }
 
 
+/* counted always, said once for a revision */
+
+static void
+ngx_http_gray_request_limited(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release)
+{
+    ngx_uint_t  limited;
+
+    limited = ngx_http_gray_rules_limited(release->rules);
+
+    (void) ngx_atomic_fetch_add(&release->block->limited,
+                                limited - release->limited);
+
+    if (release->limited == 0) {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "gray: release \"%V\": a pattern took too many steps "
+                      "for a value, so its rule did not hold",
+                      &release->name);
+    }
+
+    release->limited = limited;
+}
+
+
 static ngx_int_t
 ngx_http_gray_request_get(void *ctx, ngx_http_gray_attribute_t *attribute,
-    ngx_str_t *value)
+    ngx_http_gray_value_t *value)
 {
     ngx_http_gray_deciding_t *deciding = ctx;
 
-    return ngx_http_gray_release_variable(deciding->request, attribute,
-                                          value);
+    return ngx_http_gray_attribute_get(deciding->request, attribute, value);
 }
 
 

@@ -11,22 +11,13 @@
  * an immutable set that lives in a pool of its own; destroying the pool frees
  * the set and all that foreign libraries (PCRE2) hold for it.
  *
- * Layout.  Each attribute that the document names has one slot, however many
- * tests read it.  A rule's "when" is a tree: ALL and ANY over children, NOT
- * over one, and leaves that hold an attribute's slot and a list of tests, all
- * of which must hold.  A split (of the weights, or of a rule) is an ascending
- * array of segments of buckets, see ngx_http_gray_allocation.c.
+ * Layout.  A rule's "when" is a tree of conditions over the slots of the
+ * attributes, see ngx_http_gray_condition.c; many rules have an index, see
+ * ngx_http_gray_index.c.  A split (of the weights, or of a rule) is an
+ * ascending array of segments of buckets, see ngx_http_gray_allocation.c.
  *
- * A decision is made in one go: attributes are fetched when the first test
- * asks for them and kept in their slots, marked with the number of the
- * decision, so that a slot needs no clearing.  This is the one part of the
- * set that changes, and why a set must not be entered twice at a time.
- *
- * Truth.  A test holds, does not hold, or cannot be evaluated (NGX_ERROR: no
- * number, no address, the match limit of a pattern, an unknown variable).
- * Trees are evaluated in the document's order and only as far as needed; the
- * first test that cannot be evaluated ends its rule, which then does not
- * hold, whatever "not" stands around the test.
+ * A decision is made in one go.  The slots and the pass are the one part of
+ * the set that changes, and why a set must not be entered twice at a time.
  *
  * Nothing is locked: the set is private to its process.  A decision allocates
  * nothing and cannot fail.
@@ -40,42 +31,7 @@
 #include <xxhash.h>
 
 #include "ngx_http_gray_rules.h"
-#include "ngx_http_gray_tests.h"
-
-
-#define NGX_HTTP_GRAY_ATTRIBUTES  256
-
-
-typedef struct ngx_http_gray_node_s  ngx_http_gray_node_t;
-
-typedef enum {
-    NGX_HTTP_GRAY_NODE_ALL = 0,
-    NGX_HTTP_GRAY_NODE_ANY,
-    NGX_HTTP_GRAY_NODE_NOT,
-    NGX_HTTP_GRAY_NODE_LEAF
-} ngx_http_gray_node_e;
-
-
-typedef struct ngx_http_gray_slot_s  ngx_http_gray_slot_t;
-
-struct ngx_http_gray_slot_s {
-    ngx_http_gray_attribute_t    attribute;
-
-    ngx_uint_t                   decision;
-    ngx_int_t                    state;      /* what get() returned */
-    ngx_str_t                    value;
-
-    ngx_http_gray_slot_t        *next;
-};
-
-
-struct ngx_http_gray_node_s {
-    ngx_http_gray_node_e         type;
-    ngx_http_gray_slot_t        *slot;
-    ngx_http_gray_test_t        *tests;
-    ngx_http_gray_node_t        *children;
-    ngx_http_gray_node_t        *next;
-};
+#include "ngx_http_gray_index.h"
 
 
 typedef struct {
@@ -86,7 +42,7 @@ typedef struct {
 
 typedef struct {
     ngx_str_t                    name;
-    ngx_http_gray_node_t        *when;       /* NULL: never holds */
+    ngx_http_gray_condition_t   *when;       /* NULL: never holds */
     ngx_http_gray_variant_t     *variant;    /* NULL: by "split" */
     ngx_http_gray_split_t        split;
 } ngx_http_gray_rule_t;
@@ -103,6 +59,7 @@ struct ngx_http_gray_rules_s {
 
     ngx_http_gray_rule_t        *rules;
     ngx_uint_t                   nrules;
+    ngx_http_gray_index_t       *index;      /* NULL: there are few */
 
     ngx_http_gray_split_t        split;
     uint64_t                     seed;
@@ -112,33 +69,29 @@ struct ngx_http_gray_rules_s {
     ngx_uint_t                   nkeys;
     ngx_http_gray_cookie_t       cookie;     /* no name: no cookie */
     ngx_str_t                    minted;
+    ngx_str_t                   *key;        /* of decision "key_of" */
+    ngx_uint_t                   key_of;
 
-    ngx_http_gray_slot_t        *slots;
-    ngx_uint_t                   decision;
+    ngx_http_gray_pass_t         pass;
 
+    ngx_uint_t                   limited;
     ngx_uint_t                   missing;
     ngx_str_t                    missed;
 };
 
 
 typedef struct {
-    ngx_http_gray_rules_t           *rules;
-    const ngx_http_gray_rules_env_t *env;
-    ngx_http_gray_tests_compile_t    tests;
+    ngx_http_gray_rules_t       *rules;
+    ngx_http_gray_conditions_t   conditions;
 } ngx_http_gray_compile_t;
 
 
-static ngx_str_t *ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules,
-    const ngx_http_gray_rules_ops_t *ops, void *ctx);
-static ngx_int_t ngx_http_gray_rules_eval(ngx_http_gray_rules_t *rules,
-    ngx_http_gray_node_t *node, const ngx_http_gray_rules_ops_t *ops,
-    void *ctx);
-static ngx_int_t ngx_http_gray_rules_leaf(ngx_http_gray_rules_t *rules,
-    ngx_http_gray_node_t *node, const ngx_http_gray_rules_ops_t *ops,
-    void *ctx);
-static ngx_http_gray_slot_t *ngx_http_gray_rules_fetch(
-    ngx_http_gray_rules_t *rules, ngx_http_gray_slot_t *slot,
-    const ngx_http_gray_rules_ops_t *ops, void *ctx);
+static ngx_http_gray_rule_t *ngx_http_gray_rules_first(
+    ngx_http_gray_rules_t *rules);
+static ngx_str_t *ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules);
+static ngx_str_t *ngx_http_gray_rules_find_key(ngx_http_gray_rules_t *rules);
+static ngx_int_t ngx_http_gray_rules_percent(ngx_http_gray_pass_t *pass,
+    ngx_http_gray_slot_t *slot, ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
     const ngx_http_gray_json_t *doc);
 static ngx_int_t ngx_http_gray_rules_keys(ngx_http_gray_compile_t *cp,
@@ -150,26 +103,9 @@ static ngx_int_t ngx_http_gray_rules_rules(ngx_http_gray_compile_t *cp,
 static ngx_int_t ngx_http_gray_rules_split(ngx_http_gray_compile_t *cp,
     const ngx_http_gray_json_t *doc, const ngx_http_gray_json_t *rule,
     ngx_http_gray_split_t *split);
-static ngx_http_gray_node_t *ngx_http_gray_rules_when(
-    ngx_http_gray_compile_t *cp, ngx_http_gray_path_t *path,
-    const ngx_http_gray_json_t *when);
-static ngx_http_gray_node_t *ngx_http_gray_rules_member(
-    ngx_http_gray_compile_t *cp, ngx_http_gray_path_t *path,
-    const ngx_http_gray_json_t *member);
-static ngx_http_gray_node_t *ngx_http_gray_rules_list(
-    ngx_http_gray_compile_t *cp, ngx_http_gray_path_t *path,
-    const ngx_http_gray_json_t *list, ngx_http_gray_node_e type);
-static ngx_http_gray_node_t *ngx_http_gray_rules_attribute(
-    ngx_http_gray_compile_t *cp, ngx_http_gray_path_t *path,
-    const ngx_http_gray_json_t *test);
-static ngx_http_gray_slot_t *ngx_http_gray_rules_slot(
-    ngx_http_gray_compile_t *cp, ngx_http_gray_path_t *path, ngx_str_t *name);
-static ngx_http_gray_node_t *ngx_http_gray_rules_node(
-    ngx_http_gray_compile_t *cp, ngx_http_gray_node_e type);
-static void ngx_http_gray_rules_miss(ngx_http_gray_compile_t *cp,
-    ngx_str_t *name);
-static ngx_int_t ngx_http_gray_rules_arm(const ngx_http_gray_json_t *list,
-    ngx_http_gray_arm_t *arm);
+static ngx_int_t ngx_http_gray_rules_index(ngx_http_gray_compile_t *cp);
+static void ngx_http_gray_rules_seeds(ngx_http_gray_compile_t *cp,
+    const ngx_str_t *salt);
 
 
 ngx_str_t  ngx_http_gray_reasons[] = {
@@ -205,7 +141,6 @@ ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
     ngx_uint_t              i;
     ngx_http_gray_rule_t   *rule;
     ngx_http_gray_split_t  *split;
-    ngx_http_gray_reason_e  reason;
 
     outcome->variant = rules->baseline;
     outcome->rule = NULL;
@@ -216,18 +151,14 @@ ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
         return;
     }
 
-    rules->decision++;
+    rules->pass.ops = ops;
+    rules->pass.ctx = ctx;
+    rules->pass.decision++;
 
     split = &rules->split;
-    reason = NGX_HTTP_GRAY_SPLIT;
+    rule = ngx_http_gray_rules_first(rules);
 
-    for (i = 0; i < rules->nrules; i++) {
-        rule = &rules->rules[i];
-
-        if (ngx_http_gray_rules_eval(rules, rule->when, ops, ctx) != 1) {
-            continue;
-        }
-
+    if (rule) {
         outcome->rule = &rule->name;
 
         if (rule->variant) {
@@ -237,26 +168,24 @@ ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
         }
 
         split = &rule->split;
-        reason = NGX_HTTP_GRAY_RULE_SPLIT;
-
-        break;
     }
 
     if (rules->keyed) {
-        key = ngx_http_gray_rules_key(rules, ops, ctx);
+        key = ngx_http_gray_rules_key(rules);
 
         if (key == NULL) {
             outcome->reason = NGX_HTTP_GRAY_NO_KEY;
             return;
         }
 
-        outcome->reason = reason;
+        outcome->reason = rule ? NGX_HTTP_GRAY_RULE_SPLIT
+                               : NGX_HTTP_GRAY_SPLIT;
         bucket = ngx_http_gray_rules_hash(key, rules->seed);
         outcome->bucket = bucket;
 
     } else {
-        outcome->reason = outcome->rule ? NGX_HTTP_GRAY_RULE_SPLIT
-                                        : NGX_HTTP_GRAY_RANDOM;
+        outcome->reason = rule ? NGX_HTTP_GRAY_RULE_SPLIT
+                               : NGX_HTTP_GRAY_RANDOM;
         bucket = ops->random(ctx);
     }
 
@@ -267,28 +196,128 @@ ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
 }
 
 
+/* the first rule that holds, or NULL */
+
+static ngx_http_gray_rule_t *
+ngx_http_gray_rules_first(ngx_http_gray_rules_t *rules)
+{
+    ngx_uint_t                   i;
+    ngx_http_gray_rule_t        *rule;
+    ngx_http_gray_index_walk_t   walk;
+
+    if (rules->index == NULL) {
+
+        for (i = 0; i < rules->nrules; i++) {
+            rule = &rules->rules[i];
+
+            if (ngx_http_gray_condition_holds(&rules->pass, rule->when) == 1) {
+                return rule;
+            }
+        }
+
+        return NULL;
+    }
+
+    ngx_http_gray_index_begin(rules->index, &walk);
+
+    for ( ;; ) {
+        i = ngx_http_gray_index_next(&walk, &rules->pass);
+
+        if (i == NGX_HTTP_GRAY_INDEX_END) {
+            return NULL;
+        }
+
+        rule = &rules->rules[i];
+
+        if (ngx_http_gray_condition_holds(&rules->pass, rule->when) == 1) {
+            return rule;
+        }
+    }
+}
+
+
+/* percent may have asked for it already: nobody gets two ids */
+
 static ngx_str_t *
-ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules,
-    const ngx_http_gray_rules_ops_t *ops, void *ctx)
+ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules)
+{
+    if (rules->key_of != rules->pass.decision) {
+        rules->key = ngx_http_gray_rules_find_key(rules);
+        rules->key_of = rules->pass.decision;
+    }
+
+    return rules->key;
+}
+
+
+static ngx_str_t *
+ngx_http_gray_rules_find_key(ngx_http_gray_rules_t *rules)
 {
     ngx_uint_t             i;
     ngx_http_gray_slot_t  *slot;
 
     for (i = 0; i < rules->nkeys; i++) {
-        slot = ngx_http_gray_rules_fetch(rules, rules->keys[i], ops, ctx);
+        slot = rules->keys[i];
+
+        ngx_http_gray_condition_fetch(&rules->pass, slot);
 
         if (slot->state == NGX_OK) {
-            return &slot->value;
+            return &slot->value.text;
         }
     }
 
     if (rules->cookie.name.len == 0
-        || ops->mint(ctx, &rules->cookie, &rules->minted) != NGX_OK)
+        || rules->pass.ops->mint(rules->pass.ctx, &rules->cookie,
+                                 &rules->minted)
+           != NGX_OK)
     {
         return NULL;
     }
 
     return &rules->minted;
+}
+
+
+/*
+ * The place of a key, in percent.  Where there are no keys at all, it is drawn
+ * by chance as the weights are.
+ */
+
+static ngx_int_t
+ngx_http_gray_rules_percent(ngx_http_gray_pass_t *pass,
+    ngx_http_gray_slot_t *slot, ngx_http_gray_value_t *value)
+{
+    ngx_http_gray_rules_t *rules = pass->data;
+
+    uint32_t    bucket;
+    ngx_str_t  *key;
+
+    key = NULL;
+
+    if (slot->of) {
+        ngx_http_gray_condition_fetch(pass, slot->of);
+
+        if (slot->of->state != NGX_OK) {
+            return slot->of->state;
+        }
+
+        key = &slot->of->value.text;
+
+    } else if (rules->keyed) {
+        key = ngx_http_gray_rules_key(rules);
+
+        if (key == NULL) {
+            return NGX_DECLINED;
+        }
+    }
+
+    bucket = key ? ngx_http_gray_rules_hash(key, slot->seed)
+                 : pass->ops->random(pass->ctx);
+
+    value->number = (double) bucket / (NGX_HTTP_GRAY_BUCKETS / 100);
+    value->numeric = NGX_HTTP_GRAY_IS;
+
+    return NGX_OK;
 }
 
 
@@ -301,13 +330,24 @@ ngx_http_gray_rules_count(ngx_http_gray_rules_t *rules)
 
 ngx_int_t
 ngx_http_gray_rules_verdict(ngx_http_gray_rules_t *rules, ngx_uint_t i,
-    const ngx_http_gray_rules_ops_t *ops, void *ctx, ngx_str_t **name)
+    const ngx_http_gray_rules_ops_t *ops, void *ctx, ngx_str_t **name,
+    ngx_http_gray_failed_t *failed)
 {
-    rules->decision++;
+    rules->pass.ops = ops;
+    rules->pass.ctx = ctx;
+    rules->pass.decision++;
 
     *name = &rules->rules[i].name;
 
-    return ngx_http_gray_rules_eval(rules, rules->rules[i].when, ops, ctx);
+    return ngx_http_gray_condition_explain(&rules->pass, rules->rules[i].when,
+                                           failed);
+}
+
+
+ngx_uint_t
+ngx_http_gray_rules_limited(ngx_http_gray_rules_t *rules)
+{
+    return rules->limited;
 }
 
 
@@ -355,88 +395,6 @@ ngx_http_gray_rules_bucket(const ngx_str_t *key, uint64_t seed)
 }
 
 
-static ngx_int_t
-ngx_http_gray_rules_eval(ngx_http_gray_rules_t *rules,
-    ngx_http_gray_node_t *node, const ngx_http_gray_rules_ops_t *ops,
-    void *ctx)
-{
-    ngx_int_t  rc;
-
-    if (node == NULL) {
-        return NGX_ERROR;
-    }
-
-    switch (node->type) {
-
-    case NGX_HTTP_GRAY_NODE_LEAF:
-        return ngx_http_gray_rules_leaf(rules, node, ops, ctx);
-
-    case NGX_HTTP_GRAY_NODE_NOT:
-        rc = ngx_http_gray_rules_eval(rules, node->children, ops, ctx);
-        return rc == NGX_ERROR ? NGX_ERROR : !rc;
-
-    case NGX_HTTP_GRAY_NODE_ANY:
-        for (node = node->children; node; node = node->next) {
-            rc = ngx_http_gray_rules_eval(rules, node, ops, ctx);
-            if (rc != 0) {
-                return rc;
-            }
-        }
-
-        return 0;
-
-    default: /* NGX_HTTP_GRAY_NODE_ALL */
-        for (node = node->children; node; node = node->next) {
-            rc = ngx_http_gray_rules_eval(rules, node, ops, ctx);
-            if (rc != 1) {
-                return rc;
-            }
-        }
-
-        return 1;
-    }
-}
-
-
-static ngx_int_t
-ngx_http_gray_rules_leaf(ngx_http_gray_rules_t *rules,
-    ngx_http_gray_node_t *node, const ngx_http_gray_rules_ops_t *ops,
-    void *ctx)
-{
-    ngx_http_gray_slot_t  *slot;
-
-    slot = ngx_http_gray_rules_fetch(rules, node->slot, ops, ctx);
-
-    if (slot->state == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_gray_tests_hold(node->tests,
-                              slot->state == NGX_OK ? &slot->value : NULL);
-}
-
-
-static ngx_http_gray_slot_t *
-ngx_http_gray_rules_fetch(ngx_http_gray_rules_t *rules,
-    ngx_http_gray_slot_t *slot, const ngx_http_gray_rules_ops_t *ops,
-    void *ctx)
-{
-    if (slot->decision == rules->decision) {
-        return slot;
-    }
-
-    slot->state = ops->get(ctx, &slot->attribute, &slot->value);
-
-    if (slot->state == NGX_OK && slot->value.len == 0) {
-        slot->state = NGX_DECLINED;
-    }
-
-    slot->decision = rules->decision;
-
-    return slot;
-}
-
-
 ngx_http_gray_rules_t *
 ngx_http_gray_rules_compile(const ngx_http_gray_json_t *doc,
     const ngx_http_gray_rules_env_t *env, ngx_http_gray_faults_t *faults,
@@ -448,6 +406,7 @@ ngx_http_gray_rules_compile(const ngx_http_gray_json_t *doc,
     ngx_http_gray_json_t         *member;
     ngx_http_gray_rules_t        *rules;
     ngx_http_gray_compile_t       cp;
+    ngx_http_gray_conditions_t   *conditions;
 
     before = faults ? faults->n : 0;
 
@@ -464,32 +423,43 @@ ngx_http_gray_rules_compile(const ngx_http_gray_json_t *doc,
 
     rules->pool = pool;
 
+    rules->pass.percent = ngx_http_gray_rules_percent;
+    rules->pass.data = rules;
+
     ngx_memzero(&cp, sizeof(ngx_http_gray_compile_t));
     cp.rules = rules;
-    cp.env = env;
-    cp.tests.faults = faults;
-    cp.tests.pool = pool;
+
+    conditions = &cp.conditions;
+    conditions->env = env;
+    conditions->tests.faults = faults;
+    conditions->tests.pool = pool;
+    conditions->tests.data = env->data;
+    conditions->tests.list = env->list;
+    conditions->tests.limited = &rules->limited;
 
     member = ngx_http_gray_json_get(doc, "enabled");
     rules->enabled = (member == NULL || ngx_http_gray_json_true(member));
 
-    member = ngx_http_gray_json_get(doc, "salt");
-    if (member) {
-        salt = ngx_http_gray_json_text(member);
-        rules->seed = ngx_http_gray_rules_seed(&salt);
-    }
+    salt = ngx_http_gray_json_text(ngx_http_gray_json_get(doc, "salt"));
+    rules->seed = ngx_http_gray_rules_seed(&salt);
 
     if (ngx_http_gray_rules_variants(&cp, doc) != NGX_OK
         || ngx_http_gray_rules_keys(&cp, doc) != NGX_OK
         || ngx_http_gray_rules_cookie(&cp, doc) != NGX_OK
         || ngx_http_gray_rules_rules(&cp, doc) != NGX_OK
         || ngx_http_gray_rules_split(&cp, doc, NULL, &rules->split) != NGX_OK
-        || cp.tests.failed
-        || (faults && faults->n > before))
+        || conditions->tests.failed
+        || (faults && faults->n > before)
+        || ngx_http_gray_rules_index(&cp) != NGX_OK)
     {
         ngx_destroy_pool(pool);
         return NULL;
     }
+
+    ngx_http_gray_rules_seeds(&cp, &salt);
+
+    rules->missing = conditions->missing;
+    rules->missed = conditions->missed;
 
     return rules;
 }
@@ -514,13 +484,16 @@ ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
     ngx_http_gray_rules_t    *rules;
     ngx_http_gray_variant_t  *v;
 
+    const ngx_http_gray_rules_env_t  *env;
+
+    env = cp->conditions.env;
     rules = cp->rules;
 
     variants = ngx_http_gray_json_get(doc, "variants");
     baseline = ngx_http_gray_json_text(ngx_http_gray_json_get(doc,
                                                               "baseline"));
 
-    rules->variants = ngx_http_gray_tests_alloc(&cp->tests,
+    rules->variants = ngx_http_gray_tests_alloc(&cp->conditions.tests,
                                  ngx_http_gray_json_count(variants)
                                  * sizeof(ngx_http_gray_variant_t));
     if (rules->variants == NULL) {
@@ -550,7 +523,8 @@ ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
         upstream = ngx_http_gray_json_text(ngx_http_gray_json_get(member,
                                                                 "upstream"));
 
-        p = ngx_http_gray_tests_alloc(&cp->tests, name.len + upstream.len + 2);
+        p = ngx_http_gray_tests_alloc(&cp->conditions.tests,
+                                      name.len + upstream.len + 2);
         if (p == NULL) {
             return NGX_ERROR;
         }
@@ -574,8 +548,7 @@ ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
         }
 
         if (v->upstream.len == 0
-            || cp->env->upstream(cp->env->data, &v->upstream, &v->peer, why)
-               == NGX_OK)
+            || env->upstream(env->data, &v->upstream, &v->peer, why) == NGX_OK)
         {
             continue;
         }
@@ -583,9 +556,10 @@ ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
         v->peer = NULL;
         path[1].key = (char *) v->name.data;
 
-        ngx_http_gray_json_fault(cp->tests.faults, &path[2], "%s", why);
+        ngx_http_gray_json_fault(cp->conditions.tests.faults, &path[2],
+                                 "%s", why);
 
-        ngx_http_gray_rules_miss(cp, &v->upstream);
+        ngx_http_gray_condition_miss(&cp->conditions, &v->upstream);
     }
 
     if (rules->baseline == NULL) {
@@ -611,7 +585,7 @@ ngx_http_gray_rules_keys(ngx_http_gray_compile_t *cp,
 
     /* one more for the cookie */
 
-    rules->keys = ngx_http_gray_tests_alloc(&cp->tests,
+    rules->keys = ngx_http_gray_tests_alloc(&cp->conditions.tests,
                                        (ngx_http_gray_json_count(hash) + 1)
                                        * sizeof(ngx_http_gray_slot_t *));
     if (rules->keys == NULL) {
@@ -638,7 +612,8 @@ ngx_http_gray_rules_keys(ngx_http_gray_compile_t *cp,
             continue;
         }
 
-        slot = ngx_http_gray_rules_slot(cp, &path[1], &name);
+        slot = ngx_http_gray_condition_variable(&cp->conditions, &path[1],
+                                                &name);
 
         /* an unknown variable is no reason to split by chance */
 
@@ -688,7 +663,8 @@ ngx_http_gray_rules_cookie(ngx_http_gray_compile_t *cp,
         return NGX_OK;
     }
 
-    if (ngx_http_gray_tests_copy(&cp->tests, &rules->cookie.name, value)
+    if (ngx_http_gray_tests_copy(&cp->conditions.tests, &rules->cookie.name,
+                                 value)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -703,7 +679,7 @@ ngx_http_gray_rules_cookie(ngx_http_gray_compile_t *cp,
                + NGX_INT_T_LEN;
     }
 
-    p = ngx_http_gray_tests_alloc(&cp->tests, len);
+    p = ngx_http_gray_tests_alloc(&cp->conditions.tests, len);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -738,7 +714,7 @@ ngx_http_gray_rules_cookie(ngx_http_gray_compile_t *cp,
     /* the cookie's own value is the last of the keys */
 
     name.len = sizeof("$cookie_") - 1 + rules->cookie.name.len;
-    name.data = ngx_http_gray_tests_alloc(&cp->tests, name.len);
+    name.data = ngx_http_gray_tests_alloc(&cp->conditions.tests, name.len);
     if (name.data == NULL) {
         return NGX_ERROR;
     }
@@ -751,7 +727,7 @@ ngx_http_gray_rules_cookie(ngx_http_gray_compile_t *cp,
     path[1].parent = &path[0];
     path[1].key = "name";
 
-    slot = ngx_http_gray_rules_slot(cp, &path[1], &name);
+    slot = ngx_http_gray_condition_variable(&cp->conditions, &path[1], &name);
 
     rules->keyed = 1;
 
@@ -781,7 +757,7 @@ ngx_http_gray_rules_rules(ngx_http_gray_compile_t *cp,
         return NGX_OK;
     }
 
-    rules->rules = ngx_http_gray_tests_alloc(&cp->tests,
+    rules->rules = ngx_http_gray_tests_alloc(&cp->conditions.tests,
                                              ngx_http_gray_json_count(list)
                                              * sizeof(ngx_http_gray_rule_t));
     if (rules->rules == NULL) {
@@ -806,12 +782,15 @@ ngx_http_gray_rules_rules(ngx_http_gray_compile_t *cp,
         text = ngx_http_gray_json_text(ngx_http_gray_json_get(item, "name"));
 
         if (text.len) {
-            if (ngx_http_gray_tests_copy(&cp->tests, name, text) != NGX_OK) {
+            if (ngx_http_gray_tests_copy(&cp->conditions.tests, name, text)
+                != NGX_OK)
+            {
                 return NGX_ERROR;
             }
 
         } else {
-            name->data = ngx_http_gray_tests_alloc(&cp->tests, NGX_INT_T_LEN);
+            name->data = ngx_http_gray_tests_alloc(&cp->conditions.tests,
+                                                   NGX_INT_T_LEN);
             if (name->data == NULL) {
                 return NGX_ERROR;
             }
@@ -823,7 +802,8 @@ ngx_http_gray_rules_rules(ngx_http_gray_compile_t *cp,
         when = ngx_http_gray_json_get(item, "when");
 
         if (ngx_http_gray_json_type(when) == NGX_HTTP_GRAY_JSON_OBJECT) {
-            rule->when = ngx_http_gray_rules_when(cp, &path[2], when);
+            rule->when = ngx_http_gray_condition_compile(&cp->conditions,
+                                                         &path[2], when);
         }
 
         text = ngx_http_gray_json_text(ngx_http_gray_json_get(item,
@@ -859,7 +839,7 @@ ngx_http_gray_rules_split(ngx_http_gray_compile_t *cp,
     ngx_int_t             n, rc;
     ngx_http_gray_arms_t  arms;
 
-    rc = ngx_http_gray_rules_arms(doc, rule, &arms);
+    rc = ngx_http_gray_arms_read(doc, rule, &arms);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -869,7 +849,7 @@ ngx_http_gray_rules_split(ngx_http_gray_compile_t *cp,
         n = ngx_http_gray_allocation_segments(arms.arm, arms.n, NULL, 0);
 
         if (n > 0) {
-            split->segments = ngx_http_gray_tests_alloc(&cp->tests,
+            split->segments = ngx_http_gray_tests_alloc(&cp->conditions.tests,
                                         n * sizeof(ngx_http_gray_segment_t));
         }
 
@@ -877,430 +857,64 @@ ngx_http_gray_rules_split(ngx_http_gray_compile_t *cp,
             || ngx_http_gray_allocation_segments(arms.arm, arms.n,
                                                  split->segments, n) != n)
         {
-            ngx_http_gray_rules_arms_free(&arms);
+            ngx_http_gray_arms_free(&arms);
             return NGX_ERROR;
         }
 
         split->n = n;
     }
 
-    ngx_http_gray_rules_arms_free(&arms);
+    ngx_http_gray_arms_free(&arms);
 
     return NGX_OK;
 }
 
-
-static ngx_http_gray_node_t *
-ngx_http_gray_rules_when(ngx_http_gray_compile_t *cp,
-    ngx_http_gray_path_t *path, const ngx_http_gray_json_t *when)
-{
-    ngx_http_gray_json_t   *member;
-    ngx_http_gray_node_t   *node, *child, **last;
-    ngx_http_gray_path_t    frame;
-
-    if (ngx_http_gray_json_type(when) != NGX_HTTP_GRAY_JSON_OBJECT
-        || ngx_http_gray_json_first(when) == NULL)
-    {
-        ngx_http_gray_json_fault(cp->tests.faults, path,
-                                 "must be an object with at least one "
-                                 "condition");
-
-        return NULL;
-    }
-
-    node = ngx_http_gray_rules_node(cp, NGX_HTTP_GRAY_NODE_ALL);
-    if (node == NULL) {
-        return NULL;
-    }
-
-    last = &node->children;
-    frame.parent = path;
-
-    for (member = ngx_http_gray_json_first(when);
-         member;
-         member = ngx_http_gray_json_next(member))
-    {
-        frame.key = ngx_http_gray_json_key(member);
-
-        child = ngx_http_gray_rules_member(cp, &frame, member);
-
-        if (child == NULL) {
-            if (cp->tests.faults && !cp->tests.failed) {
-                continue;
-            }
-
-            return NULL;
-        }
-
-        *last = child;
-        last = &child->next;
-    }
-
-    if (node->children && node->children->next == NULL) {
-        return node->children;
-    }
-
-    return node;
-}
-
-
-static ngx_http_gray_node_t *
-ngx_http_gray_rules_member(ngx_http_gray_compile_t *cp,
-    ngx_http_gray_path_t *path, const ngx_http_gray_json_t *member)
-{
-    ngx_http_gray_node_t  *node;
-
-    if (ngx_strcmp(path->key, "all") == 0) {
-        return ngx_http_gray_rules_list(cp, path, member,
-                                        NGX_HTTP_GRAY_NODE_ALL);
-    }
-
-    if (ngx_strcmp(path->key, "any") == 0) {
-        return ngx_http_gray_rules_list(cp, path, member,
-                                        NGX_HTTP_GRAY_NODE_ANY);
-    }
-
-    if (ngx_strcmp(path->key, "not") == 0) {
-
-        node = ngx_http_gray_rules_node(cp, NGX_HTTP_GRAY_NODE_NOT);
-        if (node == NULL) {
-            return NULL;
-        }
-
-        node->children = ngx_http_gray_rules_when(cp, path, member);
-
-        return node->children ? node : NULL;
-    }
-
-    return ngx_http_gray_rules_attribute(cp, path, member);
-}
-
-
-static ngx_http_gray_node_t *
-ngx_http_gray_rules_list(ngx_http_gray_compile_t *cp,
-    ngx_http_gray_path_t *path, const ngx_http_gray_json_t *list,
-    ngx_http_gray_node_e type)
-{
-    ngx_http_gray_json_t   *item;
-    ngx_http_gray_node_t   *node, *child, **last;
-    ngx_http_gray_path_t    frame;
-
-    if (ngx_http_gray_json_type(list) != NGX_HTTP_GRAY_JSON_ARRAY
-        || ngx_http_gray_json_first(list) == NULL)
-    {
-        ngx_http_gray_json_fault(cp->tests.faults, path,
-                                 "must be an array with at least one "
-                                 "object of conditions");
-
-        return NULL;
-    }
-
-    node = ngx_http_gray_rules_node(cp, type);
-    if (node == NULL) {
-        return NULL;
-    }
-
-    last = &node->children;
-    frame.parent = path;
-    frame.key = NULL;
-    frame.index = 0;
-
-    for (item = ngx_http_gray_json_first(list);
-         item;
-         item = ngx_http_gray_json_next(item), frame.index++)
-    {
-        child = ngx_http_gray_rules_when(cp, &frame, item);
-
-        if (child == NULL) {
-            if (cp->tests.faults && !cp->tests.failed) {
-                continue;
-            }
-
-            return NULL;
-        }
-
-        *last = child;
-        last = &child->next;
-    }
-
-    return node;
-}
-
-
-static ngx_http_gray_node_t *
-ngx_http_gray_rules_attribute(ngx_http_gray_compile_t *cp,
-    ngx_http_gray_path_t *path, const ngx_http_gray_json_t *test)
-{
-    ngx_str_t              name;
-    ngx_http_gray_node_t  *node;
-    ngx_http_gray_slot_t  *slot;
-
-    name.data = (u_char *) path->key;
-    name.len = ngx_strlen(path->key);
-
-    slot = ngx_http_gray_rules_slot(cp, path, &name);
-    if (slot == NULL) {
-        return NULL;
-    }
-
-    node = ngx_http_gray_rules_node(cp, NGX_HTTP_GRAY_NODE_LEAF);
-    if (node == NULL) {
-        return NULL;
-    }
-
-    node->slot = slot;
-    node->tests = ngx_http_gray_tests_compile(&cp->tests, path, test);
-
-    return node->tests ? node : NULL;
-}
-
-
-static ngx_http_gray_slot_t *
-ngx_http_gray_rules_slot(ngx_http_gray_compile_t *cp,
-    ngx_http_gray_path_t *path, ngx_str_t *name)
-{
-    char                        why[NGX_HTTP_GRAY_WHY];
-    ngx_uint_t                  n;
-    ngx_http_gray_slot_t       *slot;
-    ngx_http_gray_attribute_t  *attribute;
-
-    n = 0;
-
-    for (slot = cp->rules->slots; slot; slot = slot->next, n++) {
-        attribute = &slot->attribute;
-
-        if (attribute->name.len == name->len
-            && ngx_strncmp(attribute->name.data, name->data, name->len) == 0)
-        {
-            return slot;
-        }
-    }
-
-    if (n == NGX_HTTP_GRAY_ATTRIBUTES) {
-        ngx_http_gray_json_fault(cp->tests.faults, path,
-                                 "is one attribute too many, a document may "
-                                 "have %d", NGX_HTTP_GRAY_ATTRIBUTES);
-        return NULL;
-    }
-
-    slot = ngx_http_gray_tests_alloc(&cp->tests, sizeof(ngx_http_gray_slot_t));
-    if (slot == NULL) {
-        return NULL;
-    }
-
-    attribute = &slot->attribute;
-
-    if (ngx_http_gray_tests_copy(&cp->tests, &attribute->name, *name)
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    if (cp->env->attribute(cp->env->data, &attribute->name,
-                           &attribute->source, why)
-        != NGX_OK)
-    {
-        ngx_http_gray_json_fault(cp->tests.faults, path, "%s", why);
-        ngx_http_gray_rules_miss(cp, &attribute->name);
-
-        return NULL;
-    }
-
-    slot->next = cp->rules->slots;
-    cp->rules->slots = slot;
-
-    return slot;
-}
-
-
-static ngx_http_gray_node_t *
-ngx_http_gray_rules_node(ngx_http_gray_compile_t *cp,
-    ngx_http_gray_node_e type)
-{
-    ngx_http_gray_node_t  *node;
-
-    node = ngx_http_gray_tests_alloc(&cp->tests, sizeof(ngx_http_gray_node_t));
-
-    if (node) {
-        node->type = type;
-    }
-
-    return node;
-}
-
-
-static void
-ngx_http_gray_rules_miss(ngx_http_gray_compile_t *cp, ngx_str_t *name)
-{
-    if (cp->rules->missing++ == 0) {
-        cp->rules->missed = *name;
-    }
-}
-
-
-ngx_int_t
-ngx_http_gray_rules_buckets(double percent)
-{
-    ngx_int_t  n;
-
-    if (!(percent >= 0 && percent <= 100)) {
-        return NGX_ERROR;
-    }
-
-    n = (ngx_int_t) (percent * (NGX_HTTP_GRAY_BUCKETS / 100) + 0.5);
-
-    /* a quotient of whole numbers rounds as the text of its decimals does */
-
-    if ((double) n / (NGX_HTTP_GRAY_BUCKETS / 100) != percent) {
-        return NGX_ERROR;
-    }
-
-    return n;
-}
-
-
-ngx_int_t
-ngx_http_gray_rules_arms(const ngx_http_gray_json_t *doc,
-    const ngx_http_gray_json_t *rule, ngx_http_gray_arms_t *arms)
-{
-    ngx_int_t              rc, n;
-    ngx_str_t              baseline;
-    ngx_http_gray_arm_t   *arm;
-    ngx_http_gray_json_t  *variants, *variant, *weight, *weights, *allocation;
-
-    variants = ngx_http_gray_json_get(doc, "variants");
-    baseline = ngx_http_gray_json_text(ngx_http_gray_json_get(doc,
-                                                              "baseline"));
-    weights = ngx_http_gray_json_get(rule, "weights");
-    allocation = ngx_http_gray_json_get(rule ? rule : doc, "allocation");
-
-    arms->n = 0;
-    arms->baseline = 0;
-    arms->arm = calloc(ngx_http_gray_json_count(variants) + 1,
-                       sizeof(ngx_http_gray_arm_t));
-
-    if (arms->arm == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (variant = ngx_http_gray_json_first(variants);
-         variant;
-         variant = ngx_http_gray_json_next(variant))
-    {
-        arm = &arms->arm[arms->n];
-
-        arm->name.data = (u_char *) ngx_http_gray_json_key(variant);
-        arm->name.len = arm->name.data ? ngx_strlen(arm->name.data) : 0;
-
-        if (baseline.len
-            && arm->name.len == baseline.len
-            && ngx_strncmp(arm->name.data, baseline.data, baseline.len) == 0)
-        {
-            arms->baseline = arms->n;
-
-        } else {
-            weight = rule ? ngx_http_gray_json_get(weights,
-                                                   (char *) arm->name.data)
-                          : ngx_http_gray_json_get(variant, "weight");
-
-            n = weight ? ngx_http_gray_rules_buckets(
-                                             ngx_http_gray_json_value(weight))
-                       : 0;
-
-            arm->size = (n == NGX_ERROR) ? 0 : n;
-
-            if (ngx_http_gray_rules_arm(ngx_http_gray_json_get(allocation,
-                                                     (char *) arm->name.data),
-                                        arm)
-                != NGX_OK)
-            {
-                arms->n++;
-                ngx_http_gray_rules_arms_free(arms);
-                return NGX_ERROR;
-            }
-        }
-
-        arms->n++;
-    }
-
-    rc = arms->n ? ngx_http_gray_allocation_fits(arms->arm, arms->n,
-                                                 arms->baseline)
-                 : NGX_DECLINED;
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_gray_allocation_rest(arms->arm, arms->n,
-                                           arms->baseline);
-    }
-
-    if (rc == NGX_DECLINED) {
-        ngx_http_gray_allocation_free(arms->arm, arms->n);
-    }
-
-    if (rc == NGX_ERROR) {
-        ngx_http_gray_rules_arms_free(arms);
-    }
-
-    return rc;
-}
-
-
-/* what is no list of pairs of numbers is no interval, and fits nothing */
 
 static ngx_int_t
-ngx_http_gray_rules_arm(const ngx_http_gray_json_t *list,
-    ngx_http_gray_arm_t *arm)
+ngx_http_gray_rules_index(ngx_http_gray_compile_t *cp)
 {
-    double                     start, end;
-    ngx_uint_t                 n;
-    ngx_http_gray_json_t      *pair;
-    ngx_http_gray_interval_t  *interval;
+    ngx_uint_t                   i;
+    ngx_http_gray_rules_t       *rules;
+    ngx_http_gray_condition_t  **when;
 
-    n = ngx_http_gray_json_count(list);
+    rules = cp->rules;
 
-    if (n == 0) {
-        return NGX_OK;
-    }
-
-    arm->intervals = calloc(n, sizeof(ngx_http_gray_interval_t));
-    if (arm->intervals == NULL) {
+    when = malloc((rules->nrules + 1) * sizeof(ngx_http_gray_condition_t *));
+    if (when == NULL) {
         return NGX_ERROR;
     }
 
-    for (pair = ngx_http_gray_json_first(list);
-         pair;
-         pair = ngx_http_gray_json_next(pair))
-    {
-        if (ngx_http_gray_json_count(pair) != 2) {
-            continue;
-        }
-
-        start = ngx_http_gray_json_value(ngx_http_gray_json_first(pair));
-        end = ngx_http_gray_json_value(
-                     ngx_http_gray_json_next(ngx_http_gray_json_first(pair)));
-
-        if (!(start >= 0 && start < end && end <= NGX_HTTP_GRAY_BUCKETS)) {
-            continue;
-        }
-
-        interval = &arm->intervals[arm->n++];
-        interval->start = (uint32_t) start;
-        interval->end = (uint32_t) end;
+    for (i = 0; i < rules->nrules; i++) {
+        when[i] = rules->rules[i].when;
     }
 
-    if (arm->n == 0) {
-        free(arm->intervals);
-        arm->intervals = NULL;
-    }
+    rules->index = ngx_http_gray_index_create(&cp->conditions.tests, when,
+                                              rules->nrules);
+    free(when);
 
-    return NGX_OK;
+    return cp->conditions.tests.failed ? NGX_ERROR : NGX_OK;
 }
 
 
-void
-ngx_http_gray_rules_arms_free(ngx_http_gray_arms_t *arms)
-{
-    ngx_http_gray_allocation_free(arms->arm, arms->n);
+/* percent is drawn by another seed than the weights are */
 
-    free(arms->arm);
-    arms->arm = NULL;
+static void
+ngx_http_gray_rules_seeds(ngx_http_gray_compile_t *cp, const ngx_str_t *salt)
+{
+    ngx_http_gray_slot_t  *slot;
+
+    for (slot = cp->conditions.slots; slot; slot = slot->next) {
+
+        if (slot->attribute.type != NGX_HTTP_GRAY_PERCENT) {
+            continue;
+        }
+
+        if (slot->attribute.salt.len) {
+            slot->seed = XXH64(slot->attribute.salt.data,
+                               slot->attribute.salt.len, 1);
+
+        } else {
+            slot->seed = XXH64(salt->data, salt->len, 1);
+        }
+    }
 }

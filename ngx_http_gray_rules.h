@@ -12,7 +12,8 @@
 #include <ngx_core.h>
 
 #include "ngx_http_gray_json.h"
-#include "ngx_http_gray_allocation.h"
+#include "ngx_http_gray_arms.h"
+#include "ngx_http_gray_condition.h"
 
 
 typedef enum {
@@ -31,14 +32,6 @@ typedef enum {
 extern ngx_str_t  ngx_http_gray_reasons[];
 
 
-/* an attribute of a request that a rule set reads: "$name" */
-
-typedef struct {
-    ngx_str_t                       name;
-    void                           *source;      /* of env->attribute() */
-} ngx_http_gray_attribute_t;
-
-
 /* the bytes of "upstream" follow those of "name" and its NUL */
 
 typedef struct {
@@ -46,52 +39,6 @@ typedef struct {
     ngx_str_t                       upstream;    /* empty in a switch */
     void                           *peer;        /* of env->upstream() */
 } ngx_http_gray_variant_t;
-
-
-/* "attributes" is what follows "name=id" in Set-Cookie, from its ";" on */
-
-typedef struct {
-    ngx_str_t                       name;
-    ngx_str_t                       attributes;
-} ngx_http_gray_cookie_t;
-
-
-/*
- * What a document's names mean here.  Both return NGX_OK with a handle, or
- * NGX_DECLINED with a C string of what would be accepted in "why".
- */
-
-#define NGX_HTTP_GRAY_WHY  320
-
-typedef struct {
-    void                           *data;
-
-    ngx_int_t                     (*attribute)(void *data, ngx_str_t *name,
-                                        void **source, char *why);
-    ngx_int_t                     (*upstream)(void *data, ngx_str_t *name,
-                                        void **peer, char *why);
-} ngx_http_gray_rules_env_t;
-
-
-/*
- * What a decision asks of its caller.
- *
- * get():     the attribute's value, which must stay as it is until the
- *            decision is made; NGX_OK, NGX_DECLINED (there is none) or
- *            NGX_ERROR (it cannot be told).
- * mint():    a new key for who has none; NGX_OK or NGX_DECLINED.
- * random():  a bucket by chance.
- */
-
-typedef struct {
-    ngx_int_t                     (*get)(void *ctx,
-                                        ngx_http_gray_attribute_t *attribute,
-                                        ngx_str_t *value);
-    ngx_int_t                     (*mint)(void *ctx,
-                                        ngx_http_gray_cookie_t *cookie,
-                                        ngx_str_t *key);
-    uint32_t                      (*random)(void *ctx);
-} ngx_http_gray_rules_ops_t;
 
 
 /* "rule" is NULL and "bucket" is -1 where there is none */
@@ -130,12 +77,17 @@ void ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
 
 /*
  * For explanations: does rule number "i" hold?  1, 0, or NGX_ERROR where a
- * test cannot be evaluated.  "name" is the rule's name or position.
+ * test cannot be evaluated.  "name" is the rule's name or position.  Where it
+ * does not hold, and the set was compiled to be explained, "failed" is the
+ * condition that made it so.
  */
 ngx_uint_t ngx_http_gray_rules_count(ngx_http_gray_rules_t *rules);
 ngx_int_t ngx_http_gray_rules_verdict(ngx_http_gray_rules_t *rules,
     ngx_uint_t i, const ngx_http_gray_rules_ops_t *ops, void *ctx,
-    ngx_str_t **name);
+    ngx_str_t **name, ngx_http_gray_failed_t *failed);
+
+/* how many matches of patterns were given up, as they took too long */
+ngx_uint_t ngx_http_gray_rules_limited(ngx_http_gray_rules_t *rules);
 
 ngx_http_gray_variant_t *ngx_http_gray_rules_baseline(
     ngx_http_gray_rules_t *rules);
@@ -154,27 +106,6 @@ ngx_uint_t ngx_http_gray_rules_missing(ngx_http_gray_rules_t *rules,
  */
 uint64_t ngx_http_gray_rules_seed(const ngx_str_t *salt);
 uint32_t ngx_http_gray_rules_bucket(const ngx_str_t *key, uint64_t seed);
-
-/* percent in buckets, or NGX_ERROR where it is not 0 to 100 by 0.0001 */
-ngx_int_t ngx_http_gray_rules_buckets(double percent);
-
-/*
- * The partition that a document (or, with "rule", one of its rules) asks for
- * and holds: an arm for each variant, in their order, the baseline's filled
- * with the rest.  NGX_OK; NGX_DECLINED where the allocation is absent or does
- * not fit the weights (the intervals are then empty, the sizes right);
- * NGX_ERROR (memory).  To be freed with _arms_free() unless NGX_ERROR; the
- * names are the document's.
- */
-typedef struct {
-    ngx_http_gray_arm_t            *arm;
-    ngx_uint_t                      n;
-    ngx_uint_t                      baseline;
-} ngx_http_gray_arms_t;
-
-ngx_int_t ngx_http_gray_rules_arms(const ngx_http_gray_json_t *doc,
-    const ngx_http_gray_json_t *rule, ngx_http_gray_arms_t *arms);
-void ngx_http_gray_rules_arms_free(ngx_http_gray_arms_t *arms);
 
 
 #endif /* _NGX_HTTP_GRAY_RULES_H_INCLUDED_ */

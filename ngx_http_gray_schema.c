@@ -20,7 +20,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_http_gray_rules.h"
+#include "ngx_http_gray_arms.h"
 #include "ngx_http_gray_schema.h"
 
 
@@ -623,7 +623,7 @@ ngx_http_gray_schema_variants(ngx_http_gray_judge_t *judge,
                                      "baseline has one");
 
         } else if (member) {
-            n = ngx_http_gray_rules_buckets(ngx_http_gray_json_value(member));
+            n = ngx_http_gray_arms_buckets(ngx_http_gray_json_value(member));
             sum += (n == NGX_ERROR) ? 0 : n;
         }
     }
@@ -683,7 +683,7 @@ ngx_http_gray_schema_weight(ngx_http_gray_judge_t *judge,
         ngx_http_gray_json_fault(judge->faults, path,
                                  "%.15g is not within 0 to 100", percent);
 
-    } else if (ngx_http_gray_rules_buckets(percent) == NGX_ERROR) {
+    } else if (ngx_http_gray_arms_buckets(percent) == NGX_ERROR) {
         ngx_http_gray_json_fault(judge->faults, path,
                                  "%.15g has more than 4 decimals", percent);
     }
@@ -914,7 +914,7 @@ ngx_http_gray_schema_weights(ngx_http_gray_judge_t *judge,
 
         ngx_http_gray_schema_weight(judge, &path, weight);
 
-        n = ngx_http_gray_rules_buckets(ngx_http_gray_json_value(weight));
+        n = ngx_http_gray_arms_buckets(ngx_http_gray_json_value(weight));
         sum += (n == NGX_ERROR) ? 0 : n;
     }
 

@@ -38,7 +38,7 @@
 #include "ngx_http_gray_shm.h"
 
 
-#define NGX_HTTP_GRAY_SHM_MAGIC  0x316d68735f796172     /* "ray_shm1" */
+#define NGX_HTTP_GRAY_SHM_MAGIC  0x326d68735f796172     /* "ray_shm2" */
 
 /* the smallest size of a slab, in nginx's ngx_cycle.c */
 #define NGX_HTTP_GRAY_SHM_MIN_SHIFT  3
@@ -51,6 +51,8 @@ struct ngx_http_gray_shared_s {
     uint64_t                    magic;
     ngx_atomic_t                lock;
     size_t                      first;       /* offset, or 0 */
+    size_t                      area;        /* offset, or 0 */
+    size_t                      area_size;
 };
 
 
@@ -66,6 +68,7 @@ static size_t ngx_http_gray_shm_usable(size_t size);
 static size_t ngx_http_gray_shm_arena_size(size_t document);
 static size_t ngx_http_gray_shm_block_size(size_t document);
 static size_t ngx_http_gray_shm_pages(size_t document);
+static size_t ngx_http_gray_shm_area_pages(ngx_http_gray_zone_t *zone);
 static void ngx_http_gray_shm_store(ngx_http_gray_zone_t *zone,
     ngx_http_gray_block_t *block, uint64_t revision, ngx_str_t *text,
     ngx_http_gray_origin_e origin);
@@ -197,7 +200,40 @@ ngx_http_gray_shm_rename(ngx_http_gray_block_t *block, ngx_str_t *name)
 ngx_uint_t
 ngx_http_gray_shm_fits(ngx_http_gray_zone_t *zone, ngx_uint_t n)
 {
-    return n * ngx_http_gray_shm_pages(zone->document) <= zone->shpool->pfree;
+    size_t  pages;
+
+    pages = n * ngx_http_gray_shm_pages(zone->document);
+
+    if (zone->shared->area == 0) {
+        pages += ngx_http_gray_shm_area_pages(zone);
+    }
+
+    return pages <= zone->shpool->pfree;
+}
+
+
+void *
+ngx_http_gray_shm_area(ngx_http_gray_zone_t *zone)
+{
+    u_char                  *area;
+    ngx_http_gray_shared_t  *shared;
+
+    shared = zone->shared;
+
+    if (shared->area) {
+        return shared->area_size == zone->area
+               ? (u_char *) zone->shpool + shared->area : NULL;
+    }
+
+    area = ngx_slab_calloc(zone->shpool, zone->area);
+    if (area == NULL) {
+        return NULL;
+    }
+
+    shared->area_size = zone->area;
+    shared->area = area - (u_char *) zone->shpool;
+
+    return area;
 }
 
 
@@ -224,7 +260,8 @@ ngx_http_gray_shm_need(ngx_http_gray_zone_t *zone, ngx_uint_t n)
 
     /* one page for the header */
 
-    pages = 1 + n * ngx_http_gray_shm_pages(zone->document);
+    pages = 1 + n * ngx_http_gray_shm_pages(zone->document)
+            + ngx_http_gray_shm_area_pages(zone);
 
     for (block = zone->shared ? ngx_http_gray_shm_next(zone, NULL) : NULL;
          block;
@@ -287,6 +324,20 @@ ngx_http_gray_shm_pages(size_t document)
 {
     return (ngx_http_gray_shm_block_size(document) + ngx_pagesize - 1)
            / ngx_pagesize;
+}
+
+
+/* that of the memory, if it is there, even if nobody has use for it now */
+
+static size_t
+ngx_http_gray_shm_area_pages(ngx_http_gray_zone_t *zone)
+{
+    size_t  size;
+
+    size = (zone->shared && zone->shared->area) ? zone->shared->area_size
+                                                : zone->area;
+
+    return (size + ngx_pagesize - 1) / ngx_pagesize;
 }
 
 

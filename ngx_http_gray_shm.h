@@ -34,6 +34,7 @@ typedef struct ngx_http_gray_arena_s  ngx_http_gray_arena_t;
 typedef struct {
     volatile uint64_t           word;
     ngx_atomic_t                degraded;    /* requests, ever */
+    ngx_atomic_t                limited;     /* matches given up, ever */
     ngx_atomic_t                closed;      /* another block took its place:
                                                 changed under the lock */
 
@@ -56,6 +57,10 @@ typedef struct {
     ngx_slab_pool_t            *shpool;
     ngx_http_gray_shared_t     *shared;
     size_t                      document;    /* as declared */
+    size_t                      area;        /* bytes of shared memory that
+                                                the owner has use for, or 0 */
+    ngx_str_t                   state;       /* a directory, or empty */
+    void                       *lists;       /* of ngx_http_gray_lists.h */
     void                       *data;        /* the owner's */
 } ngx_http_gray_zone_t;
 
@@ -90,7 +95,13 @@ ngx_http_gray_block_t *ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone,
 /* for a block in which nothing was ever published */
 void ngx_http_gray_shm_rename(ngx_http_gray_block_t *block, ngx_str_t *name);
 
-/* is there room for so many more? */
+/*
+ * The owner's area, zeroed when it was made: once the zone fits, and where
+ * zones are initialised.  NULL where it has another size than the one there.
+ */
+void *ngx_http_gray_shm_area(ngx_http_gray_zone_t *zone);
+
+/* is there room for so many more, and the area? */
 ngx_uint_t ngx_http_gray_shm_fits(ngx_http_gray_zone_t *zone, ngx_uint_t n);
 
 /* the zone size, in bytes, that takes what there is and "n" more releases */

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_lists.h"
 #include "ngx_http_gray_reply.h"
 #include "ngx_http_gray_view.h"
 
@@ -22,6 +23,12 @@ static ngx_http_gray_json_t *ngx_http_gray_view_zone(
     ngx_http_gray_main_conf_t *gmcf, ngx_http_gray_zone_t *zone);
 static ngx_http_gray_json_t *ngx_http_gray_view_undeclared(
     ngx_http_gray_main_conf_t *gmcf, ngx_http_gray_zone_t *zone);
+static ngx_int_t ngx_http_gray_view_lists(ngx_http_gray_json_t *json,
+    ngx_http_gray_zone_t *zone);
+static ngx_http_gray_json_t *ngx_http_gray_view_databases(
+    ngx_http_gray_main_conf_t *gmcf);
+static ngx_http_gray_json_t *ngx_http_gray_view_database(
+    ngx_http_gray_geo_info_t *info);
 static ngx_http_gray_json_t *ngx_http_gray_view_states(ngx_http_request_t *r,
     ngx_http_gray_main_conf_t *gmcf);
 static ngx_http_gray_json_t *ngx_http_gray_view_state(ngx_http_request_t *r,
@@ -207,6 +214,9 @@ ngx_http_gray_view_status(ngx_http_request_t *r)
         || ngx_http_gray_json_set(json, "zones",
                                   ngx_http_gray_view_zones(gmcf))
            != NGX_OK
+        || ngx_http_gray_json_set(json, "geoip",
+                                  ngx_http_gray_view_databases(gmcf))
+           != NGX_OK
         || ngx_http_gray_json_set(json, "releases",
                                   ngx_http_gray_view_states(r, gmcf))
            != NGX_OK)
@@ -257,13 +267,63 @@ ngx_http_gray_view_zone(ngx_http_gray_main_conf_t *gmcf,
            != NGX_OK
         || ngx_http_gray_json_set(json, "undeclared",
                                   ngx_http_gray_view_undeclared(gmcf, zone))
-           != NGX_OK)
+           != NGX_OK
+        || (zone->lists && ngx_http_gray_view_lists(json, zone) != NGX_OK))
     {
         ngx_http_gray_json_free(json);
         return NULL;
     }
 
     return json;
+}
+
+
+/* the directory, and how much the lists in it are */
+
+static ngx_int_t
+ngx_http_gray_view_lists(ngx_http_gray_json_t *json,
+    ngx_http_gray_zone_t *zone)
+{
+    u_char                         *p;
+    uint64_t                        n, entries, size;
+    ngx_str_t                       name;
+    ngx_uint_t                      i;
+    ngx_http_gray_json_t           *list;
+    ngx_http_gray_list_info_t       info;
+    ngx_http_gray_lists_damaged_t  *damaged;
+
+    n = 0;
+    entries = 0;
+    size = 0;
+
+    for (i = 0; ngx_http_gray_lists_item(zone, i, &name, &info) == NGX_OK; i++)
+    {
+        if (!info.deleted) {
+            n++;
+            entries += info.entries;
+            size += info.size;
+        }
+    }
+
+    damaged = ngx_http_gray_lists_damaged(zone);
+    list = ngx_http_gray_json_array();
+
+    for (i = 0; list && i < damaged->n; i++) {
+        p = damaged->name[i];
+        ngx_http_gray_view_append(&list,
+                                 ngx_http_gray_json_string(p, ngx_strlen(p)));
+    }
+
+    if (ngx_http_gray_json_set(json, "damaged_lists", list) != NGX_OK
+        || ngx_http_gray_reply_string(json, "state", &zone->state) != NGX_OK
+        || ngx_http_gray_reply_number(json, "lists", n) != NGX_OK
+        || ngx_http_gray_reply_number(json, "list_entries", entries) != NGX_OK
+        || ngx_http_gray_reply_number(json, "list_bytes", size) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -304,6 +364,50 @@ ngx_http_gray_view_undeclared(ngx_http_gray_main_conf_t *gmcf,
     }
 
     return list;
+}
+
+
+static ngx_http_gray_json_t *
+ngx_http_gray_view_databases(ngx_http_gray_main_conf_t *gmcf)
+{
+    ngx_uint_t                 i, n;
+    ngx_http_gray_json_t      *list;
+    ngx_http_gray_geo_info_t   info;
+
+    list = ngx_http_gray_json_array();
+    n = ngx_http_gray_geo_count(gmcf->geo);
+
+    for (i = 0; list && i < n; i++) {
+        ngx_http_gray_geo_info(gmcf->geo, i, &info);
+        ngx_http_gray_view_append(&list, ngx_http_gray_view_database(&info));
+    }
+
+    return list;
+}
+
+
+static ngx_http_gray_json_t *
+ngx_http_gray_view_database(ngx_http_gray_geo_info_t *info)
+{
+    ngx_http_gray_json_t  *json;
+
+    json = ngx_http_gray_json_object();
+
+    if (ngx_http_gray_reply_string(json, "file", &info->file) != NGX_OK
+        || ngx_http_gray_reply_string(json, "type", &info->type) != NGX_OK
+        || ngx_http_gray_reply_number(json, "build_epoch", info->built)
+           != NGX_OK
+        || ngx_http_gray_reply_number(json, "ip_version", info->ip_version)
+           != NGX_OK
+        || ngx_http_gray_reply_number(json, "nodes", info->nodes) != NGX_OK
+        || (info->why && ngx_http_gray_reply_text(json, "not_used", info->why)
+                         != NGX_OK))
+    {
+        ngx_http_gray_json_free(json);
+        return NULL;
+    }
+
+    return json;
 }
 
 
@@ -368,6 +472,9 @@ ngx_http_gray_view_state(ngx_http_request_t *r,
            != NGX_OK
         || ngx_http_gray_reply_number(json, "degraded",
                                       release->block->degraded)
+           != NGX_OK
+        || ngx_http_gray_reply_number(json, "limited",
+                                      release->block->limited)
            != NGX_OK)
     {
         ngx_http_gray_json_free(json);

@@ -108,8 +108,25 @@ for (@cases) {
 like(verdict('minted', {})->{detail}, qr/a new id, which would be drawn/,
      'minted: detail');
 like(verdict('drawn', {})->{detail}, qr/drawn by chance/, 'drawn: detail');
-is(verdict('app', { '$arg_n' => 'many' })->{rules}[1]{detail},
-   'a test cannot be evaluated', 'rule: detail');
+
+# the condition that made a rule not hold, and what it saw
+
+sub failed { return verdict(@_)->{rules} }
+
+is_deeply(failed('app', { '$arg_n' => 'many' }), [
+    { rule => 'testers', holds => JSON::PP::false(),
+      failed => { pointer => '/rules/0/when/$http_x_canary',
+                  attribute => '$http_x_canary', operator => 'eq',
+                  value => undef } },
+    { rule => '1', holds => undef,
+      failed => { pointer => '/rules/1/when/$arg_n', attribute => '$arg_n',
+                  operator => 'gt', value => 'many',
+                  detail => 'the test cannot be evaluated for this value' } },
+], 'the conditions that failed');
+
+is_deeply(failed('app', { '$arg_n' => 7, '$arg_m' => 'x' })->[1]{failed},
+          { pointer => '/rules/1/when/$arg_m', attribute => '$arg_m',
+            operator => 'ne', value => 'x' }, 'the second of two');
 
 # what is explained is what happens
 
@@ -151,12 +168,52 @@ is($told->{reason}, 'rule_split', 'minted, rule_split');
 is($told->{variant}, undef, 'minted, rule_split: variant');
 
 
+# any, not, several values, time, devices, and what is not known here
+
+$t->api('PATCH', '/gray/releases/drawn', { rules => [
+    { when => { any => [ { '$arg_a' => 'x' }, { '$arg_b' => 'y' } ] },
+      variant => 'on' },
+    { when => { not => { '$arg_a' => { prefix => [ 'b', 'c' ] } } },
+      variant => 'on' },
+    { when => { '$cookie_g' => { in => [ 'a', 'b' ], values => 'any' } },
+      variant => 'on' },
+    { when => { time => { before => '2026-01-01T00:00:00Z' } },
+      variant => 'on' },
+    { when => { device => 'bot' }, variant => 'on' },
+] })->{status} == 200 or BAIL_OUT('not changed');
+
+is_deeply([ map { $_->{failed} } @{ failed('drawn', {
+                '$arg_a' => 'bb', '$arg_b' => 'z',
+                '$cookie_g' => [ 'c', 'd' ],
+                'time' => '2026-02-01T00:00:00+01:00',
+                'device' => 'mobile' }) } ], [
+    { pointer => '/rules/0/when/any/0/$arg_a', attribute => '$arg_a',
+      operator => 'eq', value => 'bb' },
+    { pointer => '/rules/1/when/not/$arg_a', attribute => '$arg_a',
+      value => 'bb', detail => 'the test holds, below "not"' },
+    { pointer => '/rules/2/when/$cookie_g', attribute => '$cookie_g',
+      operator => 'in', value => [ 'c', 'd' ] },
+    { pointer => '/rules/3/when/time', attribute => 'time',
+      operator => 'time', value => '2026-01-31T23:00:00Z' },
+    { pointer => '/rules/4/when/device', attribute => 'device',
+      operator => 'eq', value => 'mobile' },
+], 'every kind of condition');
+
+is_deeply([ map { $_->{holds} } @{ failed('drawn', {
+                '$cookie_g' => [ 'c', 'b' ],
+                '$http_user_agent' => 'Mozilla/5.0 (compatible; Googlebot/2.1; '
+                                      . '+http://www.google.com/bot.html)',
+                'time' => '2025-12-31T23:59:59Z' }) } ],
+          [ JSON::PP::false(), (JSON::PP::true()) x 4 ], 'what is given');
+
+
 # -- bad input: body, status, pointer and detail
 
 my $object = 'must be an object of at most 256 attributes, as '
              . '{"$remote_addr": "192.0.2.1"}';
-my $variable = 'must be a variable of nginx, as "$remote_addr"';
-my $value = 'must be a string or a number';
+my $variable = 'must be a variable of nginx, as "$remote_addr", or geo.PATH, '
+               . 'device or time';
+my $value = 'must be a string, a number, true or false, or an array of them';
 
 my @bad = (
     [ '', 400 ],
@@ -168,10 +225,16 @@ my @bad = (
     [ '{"uid":"x"}', 422, '/uid', $variable ],
     [ '{"$":"x"}', 422, '/$', $variable ],
     [ '{"":"x"}', 422, '/', $variable ],
-    [ '{"geo.x/y":"x"}', 422, '/geo.x~1y', $variable ],
+    [ '{"gex.x/y":"x"}', 422, '/gex.x~1y', $variable ],
+    [ '{"$nowhere":"x"}', 422, '/$nowhere',
+      'unknown variable "$nowhere", this nginx has none of that name' ],
+    [ '{"$":"x"}', 422, '/$', $variable ],
+    [ '{"time":"now"}', 422, '/time',
+      'must be a time of RFC 3339, as "2026-01-31T12:00:00Z"' ],
+    [ '{"percent":5}', 422, '/percent', $variable ],
     [ '{"$arg_x":null}', 422, '/$arg_x', $value ],
-    [ '{"$arg_x":true}', 422, '/$arg_x', $value ],
-    [ '{"$arg_x":["a"]}', 422, '/$arg_x', $value ],
+    [ '{"$arg_x":{}}', 422, '/$arg_x', $value ],
+    [ '{"$arg_x":["a",["b"]]}', 422, '/$arg_x', $value ],
     [ '{"$arg_x":1,"$Arg_X":2}', 422, '/$Arg_X',
       'is given twice, case does not matter in variables' ],
 );

@@ -82,7 +82,7 @@ conf($app_v2, $gone)->start;
 my $status = status();
 
 is_deeply([ sort keys %$status ],
-          [ qw(nginx pid releases version worker workers zones) ], 'members');
+          [ qw(geoip nginx pid releases version worker workers zones) ], 'members');
 is($status->{nginx}, $t->version, 'version of nginx');
 is($status->{workers}, 2, 'workers');
 ok((grep { $_ == $status->{pid} } $t->workers), 'pid of a worker');

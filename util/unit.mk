@@ -13,14 +13,14 @@ CFLAGS = -g -O1 $(SANITIZE) -fno-sanitize-recover=undefined \
 	-I. -I$(SRC)/src/core -I$(SRC)/src/event -I$(SRC)/src/event/modules \
 	-I$(SRC)/src/os/unix -I$(SRC)/objs -MMD
 
-LIBS = -lcmocka -lpcre2-8 -lcjson -lcrypt -lpthread -ldl
+LIBS = -lcmocka -lpcre2-8 -lcjson -lmaxminddb -lm -lcrypt -lpthread -ldl
 
 OBJS = $(patsubst %,$(OUT)/ngx_http_gray_%.o,$(NAMES))
 NGINX = $(shell find $(SRC)/objs -name '*.o' ! -name nginx.o)
 
 # -Wl,--wrap=FN for each __wrap_FN in a file
 
-wrap = $(shell grep -o '__wrap_[a-z0-9_]*' $(1) | sort -u \
+wrap = $(shell grep -o '__wrap_[A-Za-z0-9_]*' $(1) | sort -u \
 	| sed 's/__wrap_/-Wl,--wrap=/')
 
 .SECONDARY:
@@ -33,6 +33,15 @@ $(OUT)/%_test.o: t/unit/%_test.c util/unit.mk
 
 $(OUT)/%_test: $(OUT)/%_test.o $(OUT)/libgray.a $(OUT)/libnginx.a
 	$(CC) $(SANITIZE) -o $@ $^ $(call wrap,t/unit/$*_test.c) $(LIBS)
+
+# what is compared with t/differential/evaluator.py
+
+$(OUT)/differential.o: t/differential/driver.c util/unit.mk
+	$(CC) $(CFLAGS) -It/differential -c -o $@ $<
+
+$(OUT)/differential: $(OUT)/differential.o $(OUT)/libgray.a \
+		$(OUT)/libnginx.a
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
 $(OUT)/libgray.a: $(OBJS)
 	rm -f $@

@@ -1119,7 +1119,8 @@ anything(const ngx_http_gray_json_t *tree)
 
 
 static ngx_int_t
-get(void *ctx, ngx_http_gray_attribute_t *attribute, ngx_str_t *value)
+get(void *ctx, ngx_http_gray_attribute_t *attribute,
+    ngx_http_gray_value_t *value)
 {
     (void) ctx;
 
@@ -1127,7 +1128,7 @@ get(void *ctx, ngx_http_gray_attribute_t *attribute, ngx_str_t *value)
         return NGX_DECLINED;
     }
 
-    *value = attribute->name;
+    value->text = attribute->name;
 
     return NGX_OK;
 }

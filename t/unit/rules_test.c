@@ -61,7 +61,8 @@ static uint64_t    seed;
 
 
 static ngx_int_t
-get(void *ctx, ngx_http_gray_attribute_t *attribute, ngx_str_t *value)
+get(void *ctx, ngx_http_gray_attribute_t *attribute,
+    ngx_http_gray_value_t *value)
 {
     request_t    *request;
     attribute_t  *a;
@@ -87,7 +88,7 @@ get(void *ctx, ngx_http_gray_attribute_t *attribute, ngx_str_t *value)
                 return NGX_ERROR;
             }
 
-            *value = string(a->value);
+            value->text = string(a->value);
             return NGX_OK;
         }
     }
@@ -267,24 +268,24 @@ test_buckets(void **state)
 
         if (i % 10000 < 3 || draw(&seed) % 100 == 0) {
             sprintf(text, "%ld.%04ld", (long) i / 10000, (long) i % 10000);
-            assert_int_equal(ngx_http_gray_rules_buckets(strtod(text, NULL)),
+            assert_int_equal(ngx_http_gray_arms_buckets(strtod(text, NULL)),
                              i);
         }
 
         percent = (double) i / 10000;
-        assert_int_equal(ngx_http_gray_rules_buckets(percent), i);
+        assert_int_equal(ngx_http_gray_arms_buckets(percent), i);
     }
 
-    assert_int_equal(ngx_http_gray_rules_buckets(-0.0), 0);
-    assert_int_equal(ngx_http_gray_rules_buckets(-0.0001), NGX_ERROR);
-    assert_int_equal(ngx_http_gray_rules_buckets(100.0001), NGX_ERROR);
-    assert_int_equal(ngx_http_gray_rules_buckets(0.00001), NGX_ERROR);
-    assert_int_equal(ngx_http_gray_rules_buckets(33.33333), NGX_ERROR);
-    assert_int_equal(ngx_http_gray_rules_buckets(5.00005), NGX_ERROR);
-    assert_int_equal(ngx_http_gray_rules_buckets(1e300), NGX_ERROR);
-    assert_int_equal(ngx_http_gray_rules_buckets(-1e300), NGX_ERROR);
-    assert_int_equal(ngx_http_gray_rules_buckets(INFINITY), NGX_ERROR);
-    assert_int_equal(ngx_http_gray_rules_buckets(NAN), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_arms_buckets(-0.0), 0);
+    assert_int_equal(ngx_http_gray_arms_buckets(-0.0001), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_arms_buckets(100.0001), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_arms_buckets(0.00001), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_arms_buckets(33.33333), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_arms_buckets(5.00005), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_arms_buckets(1e300), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_arms_buckets(-1e300), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_arms_buckets(INFINITY), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_arms_buckets(NAN), NGX_ERROR);
 }
 
 
@@ -597,11 +598,12 @@ static const struct {
 static void
 test_truth(void **state)
 {
-    char                    text[1024], result[128];
-    ngx_int_t               rc;
-    ngx_str_t              *name;
-    ngx_uint_t              i;
-    ngx_http_gray_rules_t  *rules;
+    char                     text[1024], result[128];
+    ngx_int_t                rc;
+    ngx_str_t               *name;
+    ngx_uint_t               i;
+    ngx_http_gray_rules_t   *rules;
+    ngx_http_gray_failed_t   failed;
 
     request_t  request = REQUEST({ "$t", "1" }, { "$f", "2" }, { "$u", NULL },
                                  { "$a", "user-2" });
@@ -620,7 +622,8 @@ test_truth(void **state)
 
         assert_int_equal(ngx_http_gray_rules_count(rules), 2);
 
-        rc = ngx_http_gray_rules_verdict(rules, 0, &ops, &request, &name);
+        rc = ngx_http_gray_rules_verdict(rules, 0, &ops, &request, &name,
+                                         &failed);
 
         if (rc != truths[i].truth) {
             fail_msg("%s: %ld, must be %ld", truths[i].when, (long) rc,
@@ -630,7 +633,8 @@ test_truth(void **state)
         assert_int_equal(name->len, 1);
         assert_memory_equal(name->data, "r", 1);
 
-        rc = ngx_http_gray_rules_verdict(rules, 1, &ops, &request, &name);
+        rc = ngx_http_gray_rules_verdict(rules, 1, &ops, &request, &name,
+                                         &failed);
         assert_int_equal(rc, truths[i].truth);
         assert_int_equal(name->len, 1);
         assert_memory_equal(name->data, "1", 1);
@@ -860,7 +864,8 @@ keep(void *ctx, ngx_http_gray_cookie_t *cookie, ngx_str_t *key)
 
 
 static ngx_int_t
-nothing(void *ctx, ngx_http_gray_attribute_t *attribute, ngx_str_t *value)
+nothing(void *ctx, ngx_http_gray_attribute_t *attribute,
+    ngx_http_gray_value_t *value)
 {
     (void) ctx;
     (void) attribute;
@@ -1621,6 +1626,7 @@ test_differential(void **state)
     char                    *p, *text, result[128], expected[128];
     request_t                request;
     ngx_int_t                rc, verdict;
+    ngx_http_gray_failed_t   failed;
     ngx_str_t               *name;
     ngx_uint_t               i, j, k, n, seen[3], reached;
     ngx_http_gray_json_t    *doc, *rule;
@@ -1686,7 +1692,7 @@ test_differential(void **state)
                 request.asked[0] = '\0';
 
                 if (ngx_http_gray_rules_verdict(rules, k, &ops, &request,
-                                                &name)
+                                                &name, &failed)
                     != rc)
                 {
                     fail_msg("%s: rule %lu must be %ld for %s, %s, %s, %s",

@@ -85,11 +85,17 @@ string(const char *text)
 
 
 static ngx_inline ngx_int_t
-known_attribute(void *data, ngx_str_t *name, void **source, char *why)
+known_attribute(void *data, ngx_pool_t *pool,
+    ngx_http_gray_attribute_t *attribute, char *why)
 {
-    (void) data;
+    ngx_str_t  *name;
 
-    if (name->len < 2 || name->data[0] != '$'
+    (void) data;
+    (void) pool;
+
+    name = &attribute->name;
+
+    if (name->len < 2
         || (name->len == 8 && memcmp(name->data, "$nowhere", 8) == 0))
     {
         (void) snprintf(why, NGX_HTTP_GRAY_WHY, "no variable \"%.*s\"",
@@ -97,7 +103,7 @@ known_attribute(void *data, ngx_str_t *name, void **source, char *why)
         return NGX_DECLINED;
     }
 
-    *source = (void *) (uintptr_t) name->data[1];
+    attribute->source = (void *) (uintptr_t) name->data[1];
 
     return NGX_OK;
 }
@@ -120,7 +126,7 @@ known_upstream(void *data, ngx_str_t *name, void **peer, char *why)
 
 
 static const ngx_http_gray_rules_env_t  known = {
-    NULL, known_attribute, known_upstream
+    NULL, known_attribute, known_upstream, NULL, 0
 };
 
 

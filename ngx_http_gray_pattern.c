@@ -1,0 +1,242 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+/*
+ * Patterns: PCRE2, with a bound to what a match may cost.
+ *
+ * The match limit of PCRE2 is counted anew at each character that a match may
+ * begin with, so it bounds nothing.  Instead, each item of a pattern has a
+ * callout, and a match may make so many of them: less than a millisecond for
+ * the worst patterns known, with the JIT compiler of PCRE2 as with its
+ * interpreter.  What PCRE2 holds is freed by the cleanups of a pool.
+ *
+ * The match data and the context are those of a rule set, so a set cannot
+ * match in two threads at once.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#define PCRE2_CODE_UNIT_WIDTH  8
+#include <pcre2.h>
+
+#include "ngx_http_gray_pattern.h"
+
+
+#define NGX_HTTP_GRAY_PATTERN_STEPS   20000
+#define NGX_HTTP_GRAY_PATTERN_HEAP    1024      /* kilobytes */
+#define NGX_HTTP_GRAY_PATTERN_SIZE    65536     /* bytes, compiled */
+#define NGX_HTTP_GRAY_PATTERN_GROUPS  100
+
+
+/* what is left for a match, and where its last callout was */
+
+typedef struct {
+    ngx_int_t                    left;
+    size_t                       position;
+} ngx_http_gray_pattern_budget_t;
+
+
+static int ngx_http_gray_pattern_callout(pcre2_callout_block *block,
+    void *data);
+static ngx_int_t ngx_http_gray_pattern_judge(pcre2_code *code, char *why,
+    size_t size);
+static void ngx_http_gray_pattern_free_code(void *data);
+static void ngx_http_gray_pattern_free_data(void *data);
+static void ngx_http_gray_pattern_free_context(void *data);
+
+
+ngx_int_t
+ngx_http_gray_pattern_match(const ngx_http_gray_pattern_t *pattern,
+    void *context, const ngx_str_t *text, ngx_uint_t *limited)
+{
+    int                             rc;
+    ngx_http_gray_pattern_budget_t  budget;
+
+    budget.left = NGX_HTTP_GRAY_PATTERN_STEPS;
+    budget.position = 0;
+
+    (void) pcre2_set_callout(context, ngx_http_gray_pattern_callout, &budget);
+
+    rc = pcre2_match(pattern->code, text->data, text->len, 0, 0,
+                     pattern->data, context);
+
+    if (rc >= 0) {
+        return 1;
+    }
+
+    switch (rc) {
+
+    case PCRE2_ERROR_NOMATCH:
+        return 0;
+
+    case PCRE2_ERROR_MATCHLIMIT:
+    case PCRE2_ERROR_DEPTHLIMIT:
+    case PCRE2_ERROR_HEAPLIMIT:
+    case PCRE2_ERROR_JIT_STACKLIMIT:
+
+        if (limited) {
+            (*limited)++;
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* called before each item of a pattern; what was skipped at once is cheap */
+
+static int
+ngx_http_gray_pattern_callout(pcre2_callout_block *block, void *data)
+{
+    ngx_http_gray_pattern_budget_t *budget = data;
+
+    ssize_t  skipped;
+
+    skipped = (ssize_t) (block->current_position - budget->position);
+
+    budget->left -= 1 + (ngx_abs(skipped) >> 4);
+    budget->position = block->current_position;
+
+    return budget->left < 0 ? PCRE2_ERROR_MATCHLIMIT : 0;
+}
+
+
+void *
+ngx_http_gray_pattern_context(ngx_pool_t *pool)
+{
+    ngx_pool_cleanup_t   *cln;
+    pcre2_match_context  *context;
+
+    cln = ngx_pool_cleanup_add(pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    context = pcre2_match_context_create(NULL);
+    if (context == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_gray_pattern_free_context;
+    cln->data = context;
+
+    (void) pcre2_set_heap_limit(context, NGX_HTTP_GRAY_PATTERN_HEAP);
+
+    return context;
+}
+
+
+ngx_int_t
+ngx_http_gray_pattern_compile(ngx_http_gray_pattern_t *pattern,
+    ngx_pool_t *pool, const ngx_str_t *text, ngx_uint_t ignore_case,
+    char *why, size_t size)
+{
+    int                  code;
+    u_char               message[128];
+    PCRE2_SIZE           offset;
+    ngx_pool_cleanup_t  *cln[2];
+
+    cln[0] = ngx_pool_cleanup_add(pool, 0);
+    cln[1] = ngx_pool_cleanup_add(pool, 0);
+
+    if (cln[0] == NULL || cln[1] == NULL) {
+        return NGX_ERROR;
+    }
+
+    pattern->code = pcre2_compile(text->data, text->len,
+                                  PCRE2_AUTO_CALLOUT
+                                  | (ignore_case ? PCRE2_CASELESS : 0),
+                                  &code, &offset, NULL);
+
+    if (pattern->code == NULL && code == PCRE2_ERROR_HEAP_FAILED) {
+        return NGX_ERROR;
+    }
+
+    if (pattern->code == NULL) {
+        if (pcre2_get_error_message(code, message, sizeof(message)) < 0) {
+            message[0] = '\0';
+        }
+
+        (void) snprintf(why, size, "invalid pattern at offset %lu: %s",
+                        (unsigned long) offset, (char *) message);
+
+        return NGX_DECLINED;
+    }
+
+    cln[0]->handler = ngx_http_gray_pattern_free_code;
+    cln[0]->data = pattern->code;
+
+    if (ngx_http_gray_pattern_judge(pattern->code, why, size) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    /* where there is no JIT, or not for this pattern, it is interpreted */
+
+    if (pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE)
+        == PCRE2_ERROR_NOMEMORY)
+    {
+        return NGX_ERROR;
+    }
+
+    pattern->data = pcre2_match_data_create(1, NULL);
+
+    if (pattern->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln[1]->handler = ngx_http_gray_pattern_free_data;
+    cln[1]->data = pattern->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_pattern_judge(pcre2_code *code, char *why, size_t size)
+{
+    size_t    bytes;
+    uint32_t  groups;
+
+    (void) pcre2_pattern_info(code, PCRE2_INFO_SIZE, &bytes);
+    (void) pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &groups);
+
+    if (bytes <= NGX_HTTP_GRAY_PATTERN_SIZE
+        && groups <= NGX_HTTP_GRAY_PATTERN_GROUPS)
+    {
+        return NGX_OK;
+    }
+
+    (void) snprintf(why, size,
+                    "the pattern is too large, with %lu bytes and %lu groups "
+                    "when compiled; at most %d and %d are taken",
+                    (unsigned long) bytes, (unsigned long) groups,
+                    NGX_HTTP_GRAY_PATTERN_SIZE, NGX_HTTP_GRAY_PATTERN_GROUPS);
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_gray_pattern_free_code(void *data)
+{
+    pcre2_code_free(data);
+}
+
+
+static void
+ngx_http_gray_pattern_free_data(void *data)
+{
+    pcre2_match_data_free(data);
+}
+
+
+static void
+ngx_http_gray_pattern_free_context(void *data)
+{
+    pcre2_match_context_free(data);
+}
