@@ -75,6 +75,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_gray_admin_begin(ngx_http_request_t *r,
     ngx_http_gray_call_t *call, ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_admin_error_page(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf);
 static ngx_int_t ngx_http_gray_admin_route(ngx_http_request_t *r,
     ngx_http_gray_call_t *call, ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_admin_path(ngx_http_request_t *r,
@@ -242,6 +244,7 @@ ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
     ngx_int_t *answer)
 {
     const char                *why;
+    ngx_http_core_loc_conf_t  *clcf;
     ngx_http_gray_loc_conf_t  *glcf;
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_gray_module);
@@ -253,6 +256,19 @@ ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
     if (why) {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_FORBIDDEN, "%s",
                                               why);
+        return NGX_DONE;
+    }
+
+    /* nginx has judged the body, and led the request here again */
+
+    if (r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        *answer = ngx_http_gray_reply_problem(r, r->err_status,
+                                "the body is larger than "
+                                "\"client_max_body_size\" of nginx.conf "
+                                "allows here, %O bytes",
+                                clcf->client_max_body_size);
         return NGX_DONE;
     }
 
@@ -941,10 +957,64 @@ ngx_http_gray_admin_merge_conf(ngx_conf_t *cf, void *parent, void *child)
     if (conf->enabled && conf->names == NULL) {
         conf->names = ngx_http_gray_access_names(cf);
 
-        if (conf->names == NULL) {
+        if (conf->names == NULL
+            || ngx_http_gray_admin_error_page(cf, clcf) != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
     }
 
     return NGX_CONF_OK;
+}
+
+
+/*
+ * nginx refuses what is larger than client_max_body_size before a handler
+ * can: as with "error_page 413", which is left alone where it is given, the
+ * request comes back to the location and is answered by the module.
+ */
+
+static ngx_int_t
+ngx_http_gray_admin_error_page(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_uint_t            i, n;
+    ngx_array_t          *pages;
+    ngx_http_err_page_t  *page;
+
+    page = NULL;
+    n = 0;
+
+    if (clcf->error_pages) {
+        page = clcf->error_pages->elts;
+        n = clcf->error_pages->nelts;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (page[i].status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+            return NGX_OK;
+        }
+    }
+
+    /* the array may be that of other locations, too */
+
+    pages = ngx_array_create(cf->pool, n + 1, sizeof(ngx_http_err_page_t));
+    if (pages == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (n) {
+        ngx_memcpy(ngx_array_push_n(pages, n), page,
+                   n * sizeof(ngx_http_err_page_t));
+    }
+
+    page = ngx_array_push(pages);
+    ngx_memzero(page, sizeof(ngx_http_err_page_t));
+
+    page->status = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    page->overwrite = -1;
+    page->value.value = clcf->name;
+
+    clcf->error_pages = pages;
+
+    return NGX_OK;
 }

@@ -49,6 +49,9 @@ static ngx_http_gray_test_t *ngx_http_gray_tests_object(
     ngx_http_gray_tests_compile_t *cp, ngx_http_gray_tests_e kind,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *object,
     const char **modifiers);
+static const ngx_http_gray_operator_t *ngx_http_gray_tests_operator(
+    ngx_http_gray_tests_compile_t *cp, ngx_http_gray_tests_e kind,
+    const ngx_http_gray_path_t *path);
 static ngx_uint_t ngx_http_gray_tests_modifier(
     ngx_http_gray_tests_compile_t *cp, const ngx_http_gray_path_t *path,
     const ngx_http_gray_json_t *member, const char **modifiers,
@@ -321,31 +324,18 @@ ngx_http_gray_tests_object(ngx_http_gray_tests_compile_t *cp,
             continue;
         }
 
-        op = ngx_http_gray_tests_find(frame.key);
+        op = ngx_http_gray_tests_operator(cp, kind, &frame);
 
-        if (op == NULL
-            || (kind == NGX_HTTP_GRAY_TESTS_NUMBER
-                && !(op->with & NGX_HTTP_GRAY_TESTS_PART)))
-        {
-            bad = 1;
+        test = op ? ngx_http_gray_tests_one(cp, kind, &frame, op, ignore_case,
+                                            member)
+                  : NULL;
 
-            ngx_http_gray_tests_names(names, sizeof(names),
-                                      kind == NGX_HTTP_GRAY_TESTS_NUMBER
-                                      ? NGX_HTTP_GRAY_TESTS_PART : 0, ", ");
-
-            ngx_http_gray_json_fault(cp->faults, &frame,
-                                     "unknown operator; there are %s", names);
-            continue;
-        }
-
-        with |= op->with;
-
-        test = ngx_http_gray_tests_one(cp, kind, &frame, op, ignore_case,
-                                       member);
         if (test == NULL) {
             bad = 1;
             continue;
         }
+
+        with |= op->with;
 
         *last = test;
         last = &test->next;
@@ -364,8 +354,8 @@ ngx_http_gray_tests_object(ngx_http_gray_tests_compile_t *cp,
     if (ignore_case && !(with & NGX_HTTP_GRAY_TESTS_CASED)) {
         frame.key = "ignore_case";
 
-        ngx_http_gray_tests_names(names, sizeof(names), NGX_HTTP_GRAY_TESTS_CASED,
-                                  " and ");
+        ngx_http_gray_tests_names(names, sizeof(names),
+                                  NGX_HTTP_GRAY_TESTS_CASED, " and ");
 
         ngx_http_gray_json_fault(cp->faults, &frame, "goes with %s", names);
 
@@ -373,6 +363,29 @@ ngx_http_gray_tests_object(ngx_http_gray_tests_compile_t *cp,
     }
 
     return tests;
+}
+
+
+static const ngx_http_gray_operator_t *
+ngx_http_gray_tests_operator(ngx_http_gray_tests_compile_t *cp,
+    ngx_http_gray_tests_e kind, const ngx_http_gray_path_t *path)
+{
+    char                             names[NGX_HTTP_GRAY_TESTS_NAMES];
+    ngx_uint_t                       with;
+    const ngx_http_gray_operator_t  *op;
+
+    with = (kind == NGX_HTTP_GRAY_TESTS_NUMBER) ? NGX_HTTP_GRAY_TESTS_PART : 0;
+    op = ngx_http_gray_tests_find(path->key);
+
+    if (op && (op->with & with) == with) {
+        return op;
+    }
+
+    ngx_http_gray_tests_names(names, sizeof(names), with, ", ");
+
+    ngx_http_gray_json_fault(cp->faults, path,
+                             "unknown operator; there are %s", names);
+    return NULL;
 }
 
 

@@ -294,7 +294,7 @@ my @rules = map {
 is($t->api('PATCH', '/gray/releases/feature', { rules => \@rules })->{status},
    200, '600 rules');
 
-for my $i (map { int rand 220 } 1 .. 200) {
+for my $i (map { int rand 220 } 1 .. 60) {
     my ($a, $b, $c) = ("v$i", $i % 9, 'p' . $i % 210 . 'z');
     my ($first) = grep {
         my ($when) = values %{ $_->{when} };
@@ -315,7 +315,7 @@ for my $i (map { int rand 220 } 1 .. 200) {
 my @bad = (
     [ '{"time":{}}', '/time' ],
     [ '{"time":{"from":"25:00"}}', '/time/from' ],
-    [ '{"time":{"from":"09:00","to":"09:00"}}', '/time' ],
+    [ '{"time":{"from":"09:00","to":"09:00"}}', '/time/to' ],
     [ '{"time":{"after":"yesterday"}}', '/time/after' ],
     [ '{"time":{"days":["monday"]}}', '/time/days/0' ],
     [ '{"time":{"days":[]}}', '/time/days' ],

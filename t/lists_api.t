@@ -254,8 +254,16 @@ my @faults = @{ list('PUT', 'bad', "\1\n" x 100)->{json}{errors} };
 
 is(scalar(@faults), 20, 'of many faults 20 are named');
 
-like(list('PUT', '/tiny/lists/bad', "a\n" x 51)->{status}, qr/413/,
-     'client_max_body_size');
+for ([ 'length', "a\n" x 51 ], [ 'chunks', [ ("a\n") x 51 ] ],
+     [ 'far too large', 'x' x 5_000_000 ])
+{
+    my ($how, $body) = @$_;
+    my $answer = list('PUT', '/tiny/lists/bad', $body);
+
+    is($answer->{status}, 413, "client_max_body_size, $how");
+    like($answer->{json}{detail}, qr/"client_max_body_size".* 100 bytes/,
+         "$how: detail");
+}
 
 
 # -- only so many

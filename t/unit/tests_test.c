@@ -5,9 +5,9 @@
 
 
 /*
- * Operators: what operands are refused, and what holds for which value.
- * Addresses are compared with those of inet_pton(), and no pattern of those
- * that are known to explode may take long.
+ * Operators: what operands are refused, and what holds for which value, or for
+ * which of several.  Addresses are compared with those of inet_pton(), and no
+ * pattern of those that are known to explode may take long.
  */
 
 
@@ -16,12 +16,16 @@
 #include <arpa/inet.h>
 #include <time.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "ngx_http_gray_tests.h"
 
 /*
  * The wrappers to be linked: __wrap_malloc, __wrap_calloc, __wrap_realloc,
  * __wrap_posix_memalign, __wrap_pcre2_compile_8,
- * __wrap_pcre2_match_data_create_8, __wrap_pcre2_match_context_create_8
+ * __wrap_pcre2_match_data_create_8, __wrap_pcre2_match_context_create_8; and
+ * below, __wrap_ngx_http_gray_list_has and __wrap_ngx_http_gray_list_covers
  */
 
 #include "memory.h"
@@ -45,24 +49,127 @@ typedef struct {
 } held_t;
 
 
-static ngx_log_t  quiet;
-static uint64_t   seed;
+/* the lists are "ids", "nets", and "gone", which cannot be read */
+
+typedef struct {
+    const char  *name;
+    const char  *entries;
+    ngx_uint_t   networks;
+} list_t;
+
+
+static ngx_log_t   quiet;
+static uint64_t    seed;
+static ngx_uint_t  limited;
+static ngx_uint_t  lists_known = 1;
+
+
+static list_t  lists[] = {
+    { "ids", " u1 u2 42 ", 0 },
+    { "nets", " 10.0.0.7 2001:db8::1 ", 1 },
+    { "gone", NULL, 0 }
+};
+
+
+ngx_int_t __wrap_ngx_http_gray_list_has(ngx_http_gray_list_t *list,
+    const ngx_str_t *text, uint64_t hash);
+ngx_int_t __wrap_ngx_http_gray_list_covers(ngx_http_gray_list_t *list,
+    ngx_int_t family, ngx_http_gray_addr_t addr);
+
+
+ngx_int_t
+__wrap_ngx_http_gray_list_has(ngx_http_gray_list_t *list,
+    const ngx_str_t *text, uint64_t hash)
+{
+    char     entry[64];
+    list_t  *known_as;
+
+    known_as = (list_t *) list;
+
+    assert_true(hash == XXH64(text->data, text->len, 0));
+
+    (void) snprintf(entry, sizeof(entry), " %.*s ", (int) text->len,
+                    (char *) text->data);
+
+    return known_as->entries ? strstr(known_as->entries, entry) != NULL
+                             : NGX_ERROR;
+}
+
+
+ngx_int_t
+__wrap_ngx_http_gray_list_covers(ngx_http_gray_list_t *list,
+    ngx_int_t family, ngx_http_gray_addr_t addr)
+{
+    ngx_str_t             text;
+    ngx_http_gray_addr_t  entry;
+
+    if (((list_t *) list)->entries == NULL) {
+        return NGX_ERROR;
+    }
+
+    text = string(family == AF_INET ? "10.0.0.7" : "2001:db8::1");
+
+    assert_int_equal(ngx_http_gray_value_inet(&text, &entry), family);
+
+    return addr == entry;
+}
+
+
+/* where nobody wants to know of faults, a list may come later */
+
+static ngx_int_t
+known_list(void *data, ngx_str_t *name, ngx_uint_t networks,
+    ngx_http_gray_list_t **list, char *why, size_t size)
+{
+    ngx_uint_t                      i;
+    ngx_http_gray_tests_compile_t  *cp = data;
+
+    for (i = 0; i < ITEMS(lists); i++) {
+
+        if (strlen(lists[i].name) == name->len
+            && memcmp(lists[i].name, name->data, name->len) == 0
+            && (lists[i].networks || !networks || !cp->faults
+                || lists[i].entries == NULL))
+        {
+            *list = (ngx_http_gray_list_t *) &lists[i];
+            return NGX_OK;
+        }
+    }
+
+    if (cp->faults == NULL) {
+        *list = (ngx_http_gray_list_t *) &lists[2];
+        return NGX_OK;
+    }
+
+    (void) snprintf(why, size, "no list \"%.*s\"%s", (int) name->len,
+                    (char *) name->data, networks ? " of networks" : "");
+
+    return NGX_DECLINED;
+}
 
 
 static ngx_http_gray_test_t *
-compile(ngx_http_gray_tests_compile_t *cp, ngx_http_gray_faults_t *faults,
-    const char *text)
+compile_as(ngx_http_gray_tests_compile_t *cp, ngx_http_gray_faults_t *faults,
+    ngx_http_gray_tests_e kind, const char *text)
 {
     char                  *member;
     ngx_http_gray_json_t  *json;
     ngx_http_gray_path_t   path;
     ngx_http_gray_test_t  *test;
 
+    static const char     *modifiers[] = { "of", "values", NULL };
+
     memset(cp, 0, sizeof(ngx_http_gray_tests_compile_t));
 
     cp->pool = ngx_create_pool(4096, &quiet);
     assert_non_null(cp->pool);
     cp->faults = faults;
+    cp->limited = &limited;
+
+    if (lists_known) {
+        cp->data = cp;
+        cp->list = known_list;
+    }
 
     path.parent = NULL;
     path.key = "$v";
@@ -73,8 +180,10 @@ compile(ngx_http_gray_tests_compile_t *cp, ngx_http_gray_faults_t *faults,
     sprintf(member, "{\"$v\": %s}", text);
     json = parse(member);
 
-    test = ngx_http_gray_tests_compile(cp, &path,
-                                       ngx_http_gray_json_first(json));
+    test = ngx_http_gray_tests_compile(cp, kind, &path,
+                                       ngx_http_gray_json_first(json),
+                                       kind == NGX_HTTP_GRAY_TESTS_TIME
+                                       ? NULL : modifiers);
 
     ngx_http_gray_json_free(json);
     free(member);
@@ -83,15 +192,27 @@ compile(ngx_http_gray_tests_compile_t *cp, ngx_http_gray_faults_t *faults,
 }
 
 
-/* a value of the exact size, so that a read behind the end is seen */
+static ngx_http_gray_test_t *
+compile(ngx_http_gray_tests_compile_t *cp, ngx_http_gray_faults_t *faults,
+    const char *text)
+{
+    return compile_as(cp, faults, NGX_HTTP_GRAY_TESTS_VALUE, text);
+}
+
+
+/*
+ * A value of the exact size, so that a read behind the end is seen.  What it
+ * is by now, it must be when it is asked again.
+ */
 
 static ngx_int_t
-hold(ngx_http_gray_test_t *test, const char *value, size_t len)
+hold(ngx_http_gray_test_t *test, const char *text, size_t len)
 {
-    ngx_int_t  rc;
-    ngx_str_t  s;
+    ngx_int_t               rc;
+    ngx_str_t               s;
+    ngx_http_gray_value_t   value;
 
-    if (value == NULL) {
+    if (text == NULL) {
         return ngx_http_gray_tests_hold(test, NULL);
     }
 
@@ -99,11 +220,19 @@ hold(ngx_http_gray_test_t *test, const char *value, size_t len)
     s.data = malloc(len);
     assert_non_null(s.data);
 
-    memcpy(s.data, value, len);
+    memcpy(s.data, text, len);
 
-    rc = ngx_http_gray_tests_hold(test, &s);
+    memset(&value, 0, sizeof(ngx_http_gray_value_t));
+    value.text = s;
 
-    assert_memory_equal(s.data, value, len);
+    rc = ngx_http_gray_tests_hold(test, &value);
+
+    assert_int_equal(ngx_http_gray_tests_hold(test, &value), rc);
+    assert_int_equal(ngx_http_gray_tests_failed(test, &value) == NULL,
+                     rc == 1);
+
+    assert_ptr_equal(value.text.data, s.data);
+    assert_memory_equal(s.data, text, len);
     free(s.data);
 
     return rc;
@@ -147,9 +276,10 @@ check(const held_t *tests, ngx_uint_t n)
 }
 
 
-#define SCALAR  " must be a string or a number"
+#define SCALAR  " must be a string, a number, true or false"
 #define STRING  " must be a string"
-#define SCALARS  " must be an array of strings and numbers, not empty"
+#define SCALARS                                                               \
+    " must be an array of strings, numbers, true and false, not empty"
 #define STRINGS                                                               \
     " must be a string, or an array of strings that is not empty"
 #define EMPTY  " must not be empty; absent or empty is {\"exists\": false}"
@@ -161,7 +291,12 @@ check(const held_t *tests, ngx_uint_t n)
 #define BOOLEAN  " must be true or false"
 #define UNKNOWN                                                               \
     " unknown operator; there are eq, ne, in, not_in, prefix, suffix, "       \
-    "contains, regex, cidr, lt, lte, gt, gte, exists"
+    "contains, regex, cidr, lt, lte, gt, gte, version_lt, version_lte, "      \
+    "version_gt, version_gte, in_list, cidr_list, exists"
+#define VERSION                                                               \
+    " must be a version, a string as \"2.10\" or \"1.0.0-rc.1\""
+#define NAME  " must be the name of a list"
+#define PERCENT  " must be a number within 0 to 100, of at most 4 decimals"
 #define HOST(n)                                                               \
     " has host bits set behind its first " n " bits, which must be zero"
 
@@ -171,7 +306,6 @@ static const refused_t  refused[] = {
     /* the short forms */
 
     { "null", "/$v" SCALAR },
-    { "true", "/$v" SCALAR },
     { "\"\"", "/$v" EMPTY },
     { "[]", "/$v" SCALARS },
     { "[\"a\", \"\"]", "/$v/1" EMPTY },
@@ -186,7 +320,9 @@ static const refused_t  refused[] = {
     { "{\"EQ\": 1}", "/$v/EQ" UNKNOWN },
     { "{\"\": 1}", "/$v/" UNKNOWN },
     { "{\"a/b~c\": 1}", "/$v/a~1b~0c" UNKNOWN },
-    { "{\"version_lt\": \"1.2\"}", "/$v/version_lt" UNKNOWN },
+    { "{\"time\": {}}", "/$v/time" UNKNOWN },
+    { "{\"of\": \"$x\"}", "/$v must have at least one operator" },
+    { "{\"of\": \"$x\", \"off\": 1}", "/$v/off" UNKNOWN },
     { "{\"eq\": \"a\", \"ignore_case\": 1}", "/$v/ignore_case" BOOLEAN },
     { "{\"eq\": \"a\", \"ignore_case\": \"true\"}",
       "/$v/ignore_case" BOOLEAN },
@@ -202,7 +338,6 @@ static const refused_t  refused[] = {
 
     /* eq, ne */
 
-    { "{\"eq\": true}", "/$v/eq" SCALAR },
     { "{\"eq\": [\"a\"]}", "/$v/eq" SCALAR },
     { "{\"eq\": {\"a\": 1}}", "/$v/eq" SCALAR },
     { "{\"eq\": \"\"}", "/$v/eq" EMPTY },
@@ -215,12 +350,14 @@ static const refused_t  refused[] = {
     { "{\"in\": []}", "/$v/in" SCALARS },
     { "{\"in\": {\"a\": \"b\"}}", "/$v/in" SCALARS },
     { "{\"not_in\": 5}", "/$v/not_in" SCALARS },
-    { "{\"not_in\": [1, false, \"\"]}",
+    { "{\"not_in\": [1, null, \"\"]}",
       "/$v/not_in/1" SCALAR "\n/$v/not_in/2" EMPTY },
 
     /* prefix, suffix, contains */
 
     { "{\"prefix\": 5}", "/$v/prefix" STRINGS },
+    { "{\"prefix\": true}", "/$v/prefix" STRINGS },
+    { "{\"prefix\": [true]}", "/$v/prefix/0" STRING },
     { "{\"prefix\": []}", "/$v/prefix" STRINGS },
     { "{\"prefix\": \"\"}", "/$v/prefix" EMPTY },
     { "{\"prefix\": [\"a\", 5]}", "/$v/prefix/1" STRING },
@@ -283,6 +420,23 @@ static const refused_t  refused[] = {
     { "{\"lte\": null}", "/$v/lte" NUMBER },
     { "{\"gt\": [5]}", "/$v/gt" NUMBER },
     { "{\"gte\": true}", "/$v/gte" NUMBER },
+
+    /* versions */
+
+    { "{\"version_lt\": 1.2}", "/$v/version_lt" VERSION },
+    { "{\"version_lte\": \"\"}", "/$v/version_lte" VERSION },
+    { "{\"version_gt\": \"1.x\"}", "/$v/version_gt" VERSION },
+    { "{\"version_gte\": [\"1\"]}", "/$v/version_gte" VERSION },
+    { "{\"version_lt\": \"1\", \"ignore_case\": true}",
+      "/$v/ignore_case goes with eq, ne, in, not_in, prefix, suffix, "
+      "contains and regex" },
+
+    /* lists */
+
+    { "{\"in_list\": 5}", "/$v/in_list" NAME },
+    { "{\"in_list\": \"\"}", "/$v/in_list" NAME },
+    { "{\"in_list\": [\"ids\"]}", "/$v/in_list" NAME },
+    { "{\"cidr_list\": null}", "/$v/cidr_list" NAME },
 
     /* exists */
 
@@ -1302,12 +1456,29 @@ test_memory(void **state)
     ngx_http_gray_faults_t          faults;
     ngx_http_gray_tests_compile_t   cp;
 
-    static const char *texts[] = {
-        "\"a\"", "5", "[\"a\", \"b\", \"c\", \"d\", \"e\", 6]",
-        "{\"in\": [\"a\", \"b\", \"c\", \"d\", \"e\"], \"ignore_case\": true}",
-        "{\"prefix\": [\"a\", \"b\"], \"suffix\": \"c\", \"contains\": \"d\"}",
-        "{\"regex\": [\"a\", \"b\"], \"cidr\": [\"10.0.0.0/8\", \"::1\"]}",
-        "{\"lt\": 5, \"gte\": 6, \"exists\": true}"
+    static const struct {
+        ngx_http_gray_tests_e   kind;
+        const char             *text;
+    } texts[] = {
+        { NGX_HTTP_GRAY_TESTS_VALUE, "\"a\"" },
+        { NGX_HTTP_GRAY_TESTS_VALUE, "5" },
+        { NGX_HTTP_GRAY_TESTS_VALUE,
+          "[\"a\", \"b\", \"c\", \"d\", \"e\", 6, true]" },
+        { NGX_HTTP_GRAY_TESTS_VALUE,
+          "{\"in\": [\"a\", \"b\", \"c\", \"d\", \"e\"], "
+          "\"ignore_case\": true}" },
+        { NGX_HTTP_GRAY_TESTS_VALUE,
+          "{\"prefix\": [\"a\", \"b\"], \"suffix\": \"c\", "
+          "\"contains\": \"d\"}" },
+        { NGX_HTTP_GRAY_TESTS_VALUE,
+          "{\"regex\": [\"a\", \"b\"], \"cidr\": [\"10.0.0.0/8\", \"::1\"]}" },
+        { NGX_HTTP_GRAY_TESTS_VALUE,
+          "{\"lt\": 5, \"gte\": 6, \"version_lt\": \"1.2\", "
+          "\"exists\": true}" },
+        { NGX_HTTP_GRAY_TESTS_NUMBER, "12.5" },
+        { NGX_HTTP_GRAY_TESTS_NUMBER, "{\"gte\": 10, \"lt\": 20}" },
+        { NGX_HTTP_GRAY_TESTS_TIME,
+          "{\"after\": \"2026-03-01T00:00:00Z\", \"days\": [\"mon\"]}" }
     };
 
     (void) state;
@@ -1317,7 +1488,7 @@ test_memory(void **state)
 
     for (k = 0; k < ITEMS(texts); k++) {
 
-        json = parse(texts[k]);
+        json = parse(texts[k].text);
         total = 1;
 
         for (i = 0; i <= total; i++) {
@@ -1331,20 +1502,21 @@ test_memory(void **state)
             allocations = 0;
             failing = i;
 
-            test = ngx_http_gray_tests_compile(&cp, &path, json);
+            test = ngx_http_gray_tests_compile(&cp, texts[k].kind, &path,
+                                               json, NULL);
 
             failing = 0;
 
             if (i == 0) {
                 total = allocations;
-                assert_in_range(total, 3, 100);
+                assert_in_range(total, 1, 100);
             }
 
-            assert_faults(texts[k], &faults, "");
+            assert_faults(texts[k].text, &faults, "");
 
             if ((test == NULL) != (i > 0) || cp.failed != (i > 0)) {
                 fail_msg("%s, allocation %lu of %lu: %s, failed:%lu",
-                         texts[k], (unsigned long) i, (unsigned long) total,
+                         texts[k].text, (unsigned long) i, (unsigned long) total,
                          test ? "made" : "not made",
                          (unsigned long) cp.failed);
             }
