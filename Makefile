@@ -45,7 +45,10 @@ valgrind: ## the tests of CORE under valgrind
 bench: ## instructions and requests a second, beside other ways
 	@util/bench
 
+devices: ## how often "device" is right, by others' User-Agents
+	@GRAY_DEVICES=1 T=t/device_accuracy.t util/test
+
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: help build install demo test unit check asan valgrind bench clean
+.PHONY: help build install demo test unit check asan valgrind bench devices clean

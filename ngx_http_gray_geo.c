@@ -95,6 +95,7 @@ struct ngx_http_gray_geo_s {
     ngx_pool_t                  *pool;
 
     uint32_t                     generation;  /* from 1 */
+    ngx_uint_t                   last;        /* record that was asked for */
     ngx_uint_t                   next;        /* record to be overwritten */
     ngx_http_gray_geo_record_t   record[NGX_HTTP_GRAY_GEO_ADDRESSES];
 };
@@ -213,7 +214,11 @@ ngx_http_gray_geo_get(ngx_http_gray_geo_t *geo, ngx_int_t family,
         return NGX_ERROR;
     }
 
-    record = ngx_http_gray_geo_record(geo, family, addr);
+    record = &geo->record[geo->last];
+
+    if (record->addr != addr || record->family != family) {
+        record = ngx_http_gray_geo_record(geo, family, addr);
+    }
 
     for (i = 0; i < geo->n; i++) {
 
@@ -267,11 +272,13 @@ ngx_http_gray_geo_record(ngx_http_gray_geo_t *geo, ngx_int_t family,
         record = &geo->record[i];
 
         if (record->addr == addr && record->family == family) {
+            geo->last = i;
             return record;
         }
     }
 
     record = &geo->record[geo->next];
+    geo->last = geo->next;
     geo->next = (geo->next + 1) % NGX_HTTP_GRAY_GEO_ADDRESSES;
 
     record->addr = addr;

@@ -73,6 +73,8 @@ static ngx_int_t ngx_http_gray_list_header(int fd,
     ngx_http_gray_list_header_t *header);
 static ngx_uint_t ngx_http_gray_list_within(uint64_t offset, uint64_t n,
     size_t each, uint64_t size);
+static ngx_int_t ngx_http_gray_list_prepare(ngx_http_gray_list_build_t *build,
+    const u_char *p, const u_char *last);
 static ngx_uint_t ngx_http_gray_list_lines(const u_char *p,
     const u_char *last);
 static void ngx_http_gray_list_trim(ngx_str_t *entry);
@@ -294,9 +296,16 @@ ngx_http_gray_list_map(ngx_http_gray_list_t *list, int fd)
 void
 ngx_http_gray_list_unmap(ngx_http_gray_list_t *list)
 {
-    if (list->map) {
-        (void) munmap(list->map, list->mapped);
-        list->map = NULL;
+    u_char  *map;
+
+    map = list->map;
+    list->map = NULL;
+
+    if (map && list->release) {
+        list->release(list, map, list->mapped);
+
+    } else if (map) {
+        (void) munmap(map, list->mapped);
     }
 }
 
@@ -306,7 +315,7 @@ ngx_http_gray_list_build(ngx_http_gray_list_build_t *build,
     const u_char *text, size_t len)
 {
     ngx_str_t      entry;
-    ngx_uint_t     line, n;
+    ngx_uint_t     line;
     const u_char  *p, *end, *last;
 
     ngx_memzero(build, sizeof(ngx_http_gray_list_build_t));
@@ -320,29 +329,8 @@ ngx_http_gray_list_build(ngx_http_gray_list_build_t *build,
         p += 3;
     }
 
-    n = ngx_http_gray_list_lines(p, last);
-    n = ngx_min(n, NGX_HTTP_GRAY_LIST_ENTRIES);
-
-    build->nslots = 2 * n;
-    build->nranges = n;
-    build->info.pos = NGX_HTTP_GRAY_LIST_HEAD
-                      + build->nslots * sizeof(uint64_t);
-    build->reserved = build->info.pos + (last - p) + 1
-                      + n * sizeof(ngx_http_gray_range_t)
-                      + 2 * NGX_HTTP_GRAY_LIST_ALIGN;
-
-    build->data = ngx_http_gray_list_reserve(build->reserved);
-
-    if (build->data == NULL) {
+    if (ngx_http_gray_list_prepare(build, p, last) != NGX_OK) {
         return NGX_ERROR;
-    }
-
-    if (n) {
-        build->ranges = ngx_http_gray_list_reserve(n
-                                            * sizeof(ngx_http_gray_range_t));
-        if (build->ranges == NULL) {
-            return NGX_ERROR;
-        }
     }
 
     for (line = 1; p < last; line++) {
@@ -395,6 +383,43 @@ ngx_http_gray_list_build(ngx_http_gray_list_build_t *build,
                             0);
 
     ngx_http_gray_list_ranges(build);
+
+    return NGX_OK;
+}
+
+
+/* memory for what the text has at most; it is taken when it is touched */
+
+static ngx_int_t
+ngx_http_gray_list_prepare(ngx_http_gray_list_build_t *build, const u_char *p,
+    const u_char *last)
+{
+    ngx_uint_t  n;
+
+    n = ngx_http_gray_list_lines(p, last);
+    n = ngx_min(n, NGX_HTTP_GRAY_LIST_ENTRIES);
+
+    build->nslots = 2 * n;
+    build->nranges = n;
+    build->info.pos = NGX_HTTP_GRAY_LIST_HEAD
+                      + build->nslots * sizeof(uint64_t);
+    build->reserved = build->info.pos + (last - p) + 1
+                      + n * sizeof(ngx_http_gray_range_t)
+                      + 2 * NGX_HTTP_GRAY_LIST_ALIGN;
+
+    build->data = ngx_http_gray_list_reserve(build->reserved);
+
+    if (build->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (n) {
+        build->ranges = ngx_http_gray_list_reserve(n
+                                            * sizeof(ngx_http_gray_range_t));
+        if (build->ranges == NULL) {
+            return NGX_ERROR;
+        }
+    }
 
     return NGX_OK;
 }

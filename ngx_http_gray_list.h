@@ -47,6 +47,10 @@ struct ngx_http_gray_list_s {
     /* called by a lookup where they differ, to map what is new */
     void                      (*refresh)(ngx_http_gray_list_t *list);
 
+    /* gives back what was mapped, which takes long; NULL: by munmap() */
+    void                      (*release)(ngx_http_gray_list_t *list,
+                                    u_char *map, size_t mapped);
+
     u_char                     *map;         /* NULL: there is none */
     size_t                      mapped;
     ngx_http_gray_list_info_t   info;        /* of what is mapped */
@@ -67,8 +71,9 @@ struct ngx_http_gray_list_s {
 typedef struct {
     ngx_http_gray_list_info_t   info;
     ngx_uint_t                  duplicates;
-    ngx_uint_t                  odd;         /* line of the text with the
-                                                first that is no network, or 0 */
+    ngx_uint_t                  odd;         /* line of the text that has the
+                                                first that is no network; or
+                                                0 */
     ngx_http_gray_faults_t      faults;
 
     u_char                     *data;

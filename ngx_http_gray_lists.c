@@ -32,6 +32,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/mman.h>
 
 #include "ngx_http_gray_lists.h"
 
@@ -94,6 +95,19 @@ struct ngx_http_gray_lists_s {
 };
 
 
+#if (NGX_THREADS)
+
+/* what a thread is to unmap */
+
+typedef struct {
+    ngx_thread_task_t               task;
+    u_char                         *map;
+    size_t                          mapped;
+} ngx_http_gray_lists_unmap_t;
+
+#endif
+
+
 /* what is to be done with the files of a directory */
 
 typedef struct {
@@ -118,6 +132,12 @@ static ngx_int_t ngx_http_gray_lists_file(ngx_http_gray_zone_t *zone,
 static void ngx_http_gray_lists_refresh(ngx_http_gray_list_t *list);
 static void ngx_http_gray_lists_map(ngx_http_gray_lists_item_t *item,
     uint64_t revision);
+#if (NGX_THREADS)
+static void ngx_http_gray_lists_release(ngx_http_gray_list_t *list,
+    u_char *map, size_t mapped);
+static void ngx_http_gray_lists_unmap(void *data, ngx_log_t *log);
+static void ngx_http_gray_lists_unmapped(ngx_event_t *ev);
+#endif
 static void ngx_http_gray_lists_handler(ngx_event_t *ev);
 static void ngx_http_gray_lists_poll(ngx_http_gray_zone_t *zone,
     ngx_log_t *log);
@@ -193,6 +213,7 @@ ngx_http_gray_lists_cleanup(void *data)
     ngx_uint_t  i;
 
     for (i = 0; i < lists->nitems; i++) {
+        lists->item[i]->list.release = NULL;
         ngx_http_gray_list_unmap(&lists->item[i]->list);
         free(lists->item[i]);
     }
@@ -348,6 +369,9 @@ ngx_http_gray_lists_get(ngx_http_gray_zone_t *zone, ngx_str_t *name)
     ngx_memcpy(item->data, name->data, name->len);
 
     item->list.refresh = ngx_http_gray_lists_refresh;
+#if (NGX_THREADS)
+    item->list.release = ngx_http_gray_lists_release;
+#endif
     item->list.generation = lists->table ? &lists->table->generation
                                          : &lists->none;
 
@@ -701,6 +725,64 @@ ngx_http_gray_lists_map(ngx_http_gray_lists_item_t *item, uint64_t revision)
 
     item->failed = 1;
 }
+
+
+#if (NGX_THREADS)
+
+/*
+ * The last process that unmaps a file which was replaced has it removed from
+ * memory and disk: that may take some dozens of milliseconds.
+ */
+
+static void
+ngx_http_gray_lists_release(ngx_http_gray_list_t *list, u_char *map,
+    size_t mapped)
+{
+    ngx_thread_task_t            *task;
+    ngx_http_gray_lists_item_t   *item;
+    ngx_http_gray_lists_unmap_t  *unmap;
+
+    item = (ngx_http_gray_lists_item_t *) list;
+    unmap = calloc(1, sizeof(ngx_http_gray_lists_unmap_t));
+
+    if (unmap) {
+        unmap->map = map;
+        unmap->mapped = mapped;
+
+        task = &unmap->task;
+
+        task->ctx = unmap;
+        task->handler = ngx_http_gray_lists_unmap;
+        task->event.data = unmap;
+        task->event.handler = ngx_http_gray_lists_unmapped;
+
+        if (ngx_thread_task_post(item->lists->threads, task) == NGX_OK) {
+            return;
+        }
+
+        free(unmap);
+    }
+
+    (void) munmap(map, mapped);
+}
+
+
+static void
+ngx_http_gray_lists_unmap(void *data, ngx_log_t *log)
+{
+    ngx_http_gray_lists_unmap_t *unmap = data;
+
+    (void) munmap(unmap->map, unmap->mapped);
+}
+
+
+static void
+ngx_http_gray_lists_unmapped(ngx_event_t *ev)
+{
+    free(ev->data);
+}
+
+#endif
 
 
 ngx_int_t

@@ -66,6 +66,20 @@ ngx_http_gray_match_equal(ngx_http_gray_test_t *test,
 }
 
 
+/* likewise, of one string, as most tests are */
+
+ngx_int_t
+ngx_http_gray_match_string(ngx_http_gray_test_t *test,
+    ngx_http_gray_value_t *value)
+{
+    if (value->text.data == NULL) {
+        return ngx_http_gray_match_equal(test, value);
+    }
+
+    return ngx_http_gray_set_is(test->u.values.strings.elts, &value->text);
+}
+
+
 ngx_int_t
 ngx_http_gray_match_prefix(ngx_http_gray_test_t *test,
     ngx_http_gray_value_t *value)

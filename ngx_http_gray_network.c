@@ -139,20 +139,30 @@ ngx_uint_t
 ngx_http_gray_network_find(const ngx_http_gray_range_t *ranges, ngx_uint_t n,
     ngx_http_gray_addr_t addr)
 {
-    ngx_uint_t                    half;
-    const ngx_http_gray_range_t  *middle;
+    size_t         step;
+    const u_char  *p, *q;
 
     if (n == 0) {
         return 0;
     }
 
-    while (n > 1) {
-        half = n / 2;
-        n -= half;
+    /* either the first or the last "step" ranges, a power of 2 of them */
 
-        middle = ranges + half;
-        ranges = (addr < middle->first) ? ranges : middle;
+    step = (size_t) 1 << (8 * sizeof(long) - 1 - __builtin_clzl(n));
+
+    if (addr >= ranges[n - step].first) {
+        ranges += n - step;
     }
+
+    p = (const u_char *) ranges;
+    step *= sizeof(ngx_http_gray_range_t) / 2;
+
+    for ( /* void */ ; step >= sizeof(ngx_http_gray_range_t); step /= 2) {
+        q = p + step;
+        p = (addr < ((const ngx_http_gray_range_t *) q)->first) ? p : q;
+    }
+
+    ranges = (const ngx_http_gray_range_t *) p;
 
     return addr >= ranges->first && addr <= ranges->last;
 }

@@ -74,6 +74,20 @@ ngx_http_gray_set_load(const u_char *p)
 }
 
 
+/* 4 to 7 bytes: the first and the last 4 of them, which may overlap */
+
+static ngx_inline uint64_t
+ngx_http_gray_set_short(const u_char *p, size_t len)
+{
+    uint32_t  first, last;
+
+    ngx_memcpy(&first, p, sizeof(uint32_t));
+    ngx_memcpy(&last, p + len - 4, sizeof(uint32_t));
+
+    return (uint64_t) first << 32 | last;
+}
+
+
 /* the letters of 8 bytes in lower case; a carry never leaves its byte */
 
 static ngx_inline uint64_t
@@ -96,10 +110,10 @@ static ngx_inline ngx_uint_t
 ngx_http_gray_set_equal(const u_char *string, const u_char *text, size_t len,
     ngx_uint_t fold)
 {
-    size_t    i;
+    size_t    i, last;
     uint64_t  word;
 
-    if (len < 8) {
+    if (len < 4) {
 
         for (i = 0; i < len; i++) {
             if (string[i] != (fold ? ngx_tolower(text[i]) : text[i])) {
@@ -110,10 +124,19 @@ ngx_http_gray_set_equal(const u_char *string, const u_char *text, size_t len,
         return 1;
     }
 
-    /* the last 8 may overlap those before */
+    if (len < 8) {
+        word = ngx_http_gray_set_short(text, len);
 
-    for (i = 0; /* void */ ; i = ngx_min(i + 8, len - 8)) {
+        if (fold) {
+            word = ngx_http_gray_set_lower(word);
+        }
 
+        return word == ngx_http_gray_set_short(string, len);
+    }
+
+    last = len - 8;
+
+    for (i = 0; i < last; i += 8) {
         word = ngx_http_gray_set_load(text + i);
 
         if (fold) {
@@ -123,11 +146,25 @@ ngx_http_gray_set_equal(const u_char *string, const u_char *text, size_t len,
         if (word != ngx_http_gray_set_load(string + i)) {
             return 0;
         }
-
-        if (i == len - 8) {
-            return 1;
-        }
     }
+
+    /* these may overlap those before */
+
+    word = ngx_http_gray_set_load(text + last);
+
+    if (fold) {
+        word = ngx_http_gray_set_lower(word);
+    }
+
+    return word == ngx_http_gray_set_load(string + last);
+}
+
+
+ngx_uint_t
+ngx_http_gray_set_is(const ngx_str_t *string, const ngx_str_t *text)
+{
+    return string->len == text->len
+           && ngx_http_gray_set_equal(string->data, text->data, text->len, 0);
 }
 
 
@@ -603,13 +640,14 @@ ngx_http_gray_set_number(const ngx_http_gray_numbers_t *numbers,
     ngx_uint_t     n, half;
     const double  *p;
 
-    if (numbers->n == 0) {
+    p = numbers->elts;
+    n = numbers->n;
+
+    if (n == 0) {
         return 0;
     }
 
-    p = numbers->elts;
-
-    for (n = numbers->n; n > 1; n -= half) {
+    for ( /* void */ ; n > 1; n -= half) {
         half = n / 2;
         p += (p[half] <= number) ? half : 0;
     }

@@ -61,6 +61,10 @@ void ngx_http_gray_set_fold(ngx_http_gray_set_t *set);
 ngx_uint_t ngx_http_gray_set_has(const ngx_http_gray_set_t *set,
     ngx_http_gray_value_t *value);
 
+/* is a text that string, without a set? */
+ngx_uint_t ngx_http_gray_set_is(const ngx_str_t *string,
+    const ngx_str_t *text);
+
 /* does the text begin with a prefix, end in a suffix, or have a string? */
 ngx_uint_t ngx_http_gray_set_begins(const ngx_http_gray_set_t *set,
     const ngx_str_t *text);

@@ -138,6 +138,12 @@ ngx_http_gray_tests_hold(ngx_http_gray_test_t *tests,
 {
     ngx_int_t  rc;
 
+    /* what most tests are: one alone, not negated, and of one value */
+
+    if (tests && value && !tests->next && !tests->negate && !value->next) {
+        return tests->match(tests, value);
+    }
+
     for ( /* void */ ; tests; tests = tests->next) {
 
         rc = ngx_http_gray_tests_match(tests, value);
@@ -185,7 +191,8 @@ ngx_http_gray_tests_keys(ngx_http_gray_test_t *tests, ngx_uint_t max,
 
     if (tests == NULL
         || tests->next
-        || tests->match != ngx_http_gray_match_equal
+        || (tests->match != ngx_http_gray_match_equal
+            && tests->match != ngx_http_gray_match_string)
         || tests->negate)
     {
         return NGX_DECLINED;

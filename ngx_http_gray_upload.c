@@ -44,7 +44,6 @@ typedef void (*ngx_http_gray_upload_pt)(ngx_http_gray_upload_t *job);
 
 struct ngx_http_gray_upload_s {
     ngx_http_request_t         *request;    /* NULL: the client has gone */
-    ngx_pool_cleanup_t         *cleanup;
     ngx_http_gray_zone_t       *zone;
     ngx_str_t                   name;
     ngx_uint_t                  remove;     /* unsigned  remove:1; */
@@ -108,11 +107,14 @@ static ngx_int_t ngx_http_gray_upload_paths(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_body(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_start(ngx_http_gray_upload_t *job,
     ngx_http_gray_upload_pt step, ngx_http_gray_upload_pt next);
+static ngx_int_t ngx_http_gray_upload_post(ngx_http_gray_upload_t *job,
+    ngx_http_gray_upload_pt step, ngx_http_gray_upload_pt next);
 #if (NGX_THREADS)
 static void ngx_http_gray_upload_thread(void *data, ngx_log_t *log);
-#endif
-static void ngx_http_gray_upload_inline(ngx_event_t *ev);
 static void ngx_http_gray_upload_guard(ngx_event_t *ev);
+#else
+static void ngx_http_gray_upload_inline(ngx_event_t *ev);
+#endif
 static void ngx_http_gray_upload_done(ngx_event_t *ev);
 static void ngx_http_gray_upload_make(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_fail(ngx_http_gray_upload_t *job,
@@ -126,14 +128,18 @@ static ngx_int_t ngx_http_gray_upload_judge_put(ngx_http_gray_upload_t *job,
     ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_upload_judge_delete(ngx_http_gray_upload_t *job,
     ngx_int_t *answer);
+static void ngx_http_gray_upload_write(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_rename(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_sync(ngx_http_gray_upload_t *job);
-static void ngx_http_gray_upload_renamed(ngx_http_gray_upload_t *job);
+static void ngx_http_gray_upload_written(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_answer(ngx_http_gray_upload_t *job,
     ngx_http_gray_list_info_t *info, ngx_uint_t created);
 static ngx_int_t ngx_http_gray_upload_failure(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_finish(ngx_http_gray_upload_t *job,
     ngx_int_t rc);
+static void ngx_http_gray_upload_leave(ngx_http_gray_upload_t *job);
+static void ngx_http_gray_upload_late(ngx_event_t *ev);
+static void ngx_http_gray_upload_close(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_free(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_cleanup(void *data);
 static ngx_log_t *ngx_http_gray_upload_log(ngx_http_gray_upload_t *job);
@@ -196,7 +202,7 @@ ngx_http_gray_upload_delete(ngx_http_request_t *r, ngx_http_gray_zone_t *zone,
 }
 
 
-/* it is freed with the request, or with its answer */
+/* it goes with the request, or with a thread that outlives that */
 
 static ngx_http_gray_upload_t *
 ngx_http_gray_upload_create(ngx_http_request_t *r, ngx_http_gray_zone_t *zone,
@@ -214,7 +220,6 @@ ngx_http_gray_upload_create(ngx_http_request_t *r, ngx_http_gray_zone_t *zone,
     }
 
     job->request = r;
-    job->cleanup = cln;
     job->zone = zone;
     job->dry_run = dry_run;
     job->body = -1;
@@ -327,10 +332,25 @@ ngx_http_gray_upload_body(ngx_http_gray_upload_t *job)
 }
 
 
-/* NGX_DONE, or an answer where it cannot start: then the job goes, too */
+/* NGX_DONE, or an answer where it cannot start */
 
 static ngx_int_t
 ngx_http_gray_upload_start(ngx_http_gray_upload_t *job,
+    ngx_http_gray_upload_pt step, ngx_http_gray_upload_pt next)
+{
+    if (ngx_http_gray_upload_post(job, step, next) != NGX_OK) {
+        return ngx_http_gray_reply_problem(job->request,
+                                NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "the queue of threads is full, nothing was "
+                                "changed");
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_gray_upload_post(ngx_http_gray_upload_t *job,
     ngx_http_gray_upload_pt step, ngx_http_gray_upload_pt next)
 {
 #if (NGX_THREADS)
@@ -339,7 +359,6 @@ ngx_http_gray_upload_start(ngx_http_gray_upload_t *job,
 
     job->step = step;
     job->next = next;
-    job->running = 1;
 
     ngx_memzero(&job->event, sizeof(ngx_event_t));
 
@@ -360,13 +379,7 @@ ngx_http_gray_upload_start(ngx_http_gray_upload_t *job,
     if (ngx_thread_task_post(ngx_http_gray_lists_threads(job->zone), task)
         != NGX_OK)
     {
-        job->running = 0;
-        job->next = NULL;
-
-        return ngx_http_gray_reply_problem(job->request,
-                                NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "the queue of threads is full, nothing was "
-                                "changed");
+        return NGX_ERROR;
     }
 
     /* else a worker that shuts down would not wait for the thread */
@@ -374,18 +387,16 @@ ngx_http_gray_upload_start(ngx_http_gray_upload_t *job,
     job->event.handler = ngx_http_gray_upload_guard;
     ngx_add_timer(&job->event, NGX_HTTP_GRAY_UPLOAD_GUARD);
 
-    (void) ngx_http_gray_upload_inline;
-
 #else
 
     job->event.handler = ngx_http_gray_upload_inline;
     ngx_add_timer(&job->event, 0);
 
-    (void) ngx_http_gray_upload_guard;
-
 #endif
 
-    return NGX_DONE;
+    job->running = 1;
+
+    return NGX_OK;
 }
 
 
@@ -399,8 +410,14 @@ ngx_http_gray_upload_thread(void *data, ngx_log_t *log)
     job->step(job);
 }
 
-#endif
 
+static void
+ngx_http_gray_upload_guard(ngx_event_t *ev)
+{
+    ngx_add_timer(ev, NGX_HTTP_GRAY_UPLOAD_GUARD);
+}
+
+#else
 
 static void
 ngx_http_gray_upload_inline(ngx_event_t *ev)
@@ -412,12 +429,7 @@ ngx_http_gray_upload_inline(ngx_event_t *ev)
     ngx_http_gray_upload_done(ev);
 }
 
-
-static void
-ngx_http_gray_upload_guard(ngx_event_t *ev)
-{
-    ngx_add_timer(ev, NGX_HTTP_GRAY_UPLOAD_GUARD);
-}
+#endif
 
 
 static void
@@ -610,8 +622,8 @@ ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job)
 
     if (ngx_http_gray_upload_judge(job, &rc) == NGX_OK) {
 
-        rc = ngx_http_gray_upload_start(job, ngx_http_gray_upload_rename,
-                                        ngx_http_gray_upload_renamed);
+        rc = ngx_http_gray_upload_start(job, ngx_http_gray_upload_write,
+                                        ngx_http_gray_upload_written);
         if (rc == NGX_DONE) {
             return;
         }
@@ -739,10 +751,28 @@ ngx_http_gray_upload_judge_delete(ngx_http_gray_upload_t *job,
 }
 
 
-/*
- * By a thread, under the lock.  NGX_DECLINED: the list has these entries
- * already.
- */
+/* by a thread, under the lock; memory is given back there, too */
+
+static void
+ngx_http_gray_upload_write(ngx_http_gray_upload_t *job)
+{
+    ngx_http_gray_upload_rename(job);
+
+    ngx_http_gray_list_discard(&job->build);
+
+    if (job->fd != -1) {
+        (void) close(job->fd);
+        job->fd = -1;
+    }
+
+    if (job->named) {
+        (void) unlink(job->temp);
+        job->named = 0;
+    }
+}
+
+
+/* NGX_DECLINED: the list has these entries already */
 
 static void
 ngx_http_gray_upload_rename(ngx_http_gray_upload_t *job)
@@ -834,7 +864,7 @@ ngx_http_gray_upload_sync(ngx_http_gray_upload_t *job)
 
 
 static void
-ngx_http_gray_upload_renamed(ngx_http_gray_upload_t *job)
+ngx_http_gray_upload_written(ngx_http_gray_upload_t *job)
 {
     ngx_int_t                   rc;
     ngx_http_request_t         *r;
@@ -929,29 +959,34 @@ ngx_http_gray_upload_failure(ngx_http_gray_upload_t *job)
 }
 
 
-/* ends the job, and the request with "rc", unless that is NGX_DONE */
+/* ends the request with "rc", unless that is NGX_DONE, and then the job */
 
 static void
 ngx_http_gray_upload_finish(ngx_http_gray_upload_t *job, ngx_int_t rc)
 {
     ngx_http_request_t  *r;
 
+    ngx_http_gray_upload_leave(job);
+
     r = job->request;
 
-    if (r) {
-        job->cleanup->handler = NULL;
+    if (r == NULL) {
+        ngx_http_gray_upload_late(&job->event);
+        return;
     }
 
-    ngx_http_gray_upload_free(job);
+    /* the job goes with the request */
 
-    if (r && rc != NGX_DONE) {
+    if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
     }
 }
 
 
+/* what others wait for */
+
 static void
-ngx_http_gray_upload_free(ngx_http_gray_upload_t *job)
+ngx_http_gray_upload_leave(ngx_http_gray_upload_t *job)
 {
     if (job->event.timer_set) {
         ngx_del_timer(&job->event);
@@ -959,16 +994,88 @@ ngx_http_gray_upload_free(ngx_http_gray_upload_t *job)
 
     if (job->fd != -1) {
         (void) close(job->fd);
+        job->fd = -1;
     }
 
     if (job->named) {
         (void) unlink(job->temp);
+        job->named = 0;
     }
 
     if (job->locked) {
         ngx_http_gray_lists_unlock(job->zone);
+        job->locked = 0;
+    }
+}
+
+
+/*
+ * The request goes; what a thread has begun goes on without it.  The file of
+ * the body is nginx's until a moment later, and who closes it last has it
+ * removed from memory and disk, which takes long: so that is left to a thread.
+ */
+
+static void
+ngx_http_gray_upload_cleanup(void *data)
+{
+    ngx_event_t             *ev;
+    ngx_http_gray_upload_t  *job;
+
+    job = data;
+    job->request = NULL;
+
+    if (job->running) {
+        return;
     }
 
+    ngx_http_gray_upload_leave(job);
+
+    if (job->body == -1) {
+        ngx_http_gray_upload_free(job);
+        return;
+    }
+
+    ev = &job->event;
+    ngx_memzero(ev, sizeof(ngx_event_t));
+
+    ev->data = job;
+    ev->log = ngx_cycle->log;
+    ev->handler = ngx_http_gray_upload_late;
+
+    ngx_post_event(ev, &ngx_posted_next_events);
+}
+
+
+static void
+ngx_http_gray_upload_late(ngx_event_t *ev)
+{
+    ngx_http_gray_upload_t *job = ev->data;
+
+    if (job->body == -1
+        || ngx_http_gray_upload_post(job, ngx_http_gray_upload_close,
+                                     ngx_http_gray_upload_free)
+           != NGX_OK)
+    {
+        ngx_http_gray_upload_free(job);
+    }
+}
+
+
+/* by a thread */
+
+static void
+ngx_http_gray_upload_close(ngx_http_gray_upload_t *job)
+{
+    (void) close(job->body);
+    job->body = -1;
+
+    ngx_http_gray_list_discard(&job->build);
+}
+
+
+static void
+ngx_http_gray_upload_free(ngx_http_gray_upload_t *job)
+{
     if (job->body != -1) {
         (void) close(job->body);
     }
@@ -977,21 +1084,6 @@ ngx_http_gray_upload_free(ngx_http_gray_upload_t *job)
 
     free(job->text);
     free(job);
-}
-
-
-/* the request goes; what a thread has begun goes on without it */
-
-static void
-ngx_http_gray_upload_cleanup(void *data)
-{
-    ngx_http_gray_upload_t *job = data;
-
-    job->request = NULL;
-
-    if (!job->running) {
-        ngx_http_gray_upload_free(job);
-    }
 }
 
 

@@ -314,12 +314,16 @@ ngx_http_gray_view_lists(ngx_http_gray_json_t *json,
                                  ngx_http_gray_json_string(p, ngx_strlen(p)));
     }
 
-    if (ngx_http_gray_json_set(json, "damaged_lists", list) != NGX_OK
-        || ngx_http_gray_reply_string(json, "state", &zone->state) != NGX_OK
+    if (ngx_http_gray_reply_string(json, "state", &zone->state) != NGX_OK
         || ngx_http_gray_reply_number(json, "lists", n) != NGX_OK
         || ngx_http_gray_reply_number(json, "list_entries", entries) != NGX_OK
         || ngx_http_gray_reply_number(json, "list_bytes", size) != NGX_OK)
     {
+        ngx_http_gray_json_free(list);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_gray_json_set(json, "damaged_lists", list) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -142,7 +142,7 @@ is($r->{json}{zones}[0]{size}, 1048576, 'size of the zone');
 is_deeply($r->{json}{releases}[0],
           { release => 'app', zone => 'gray', revision => 1,
             origin => 'nginx.conf', declared_differs => JSON::PP::false(),
-            health => 'ok', degraded => 0 }, 'status of a release');
+            health => 'ok', degraded => 0, limited => 0 }, 'status of a release');
 
 
 # -- what GET serves

@@ -34,8 +34,10 @@ my $time = 'must be a time with a unit, as "30d" or "12h"';
 my $text = 'must be 1 to 255 printable characters without space, ";" and ","';
 my $condition = 'in "match", must be ATTRIBUTE OPERATOR VALUE, where the'
     . ' operator is one of = != ~ ~* !~ !~* in !in prefix suffix cidr < <= >'
-    . ' >= with a value, or exists with none';
-my $attribute = 'an attribute is a variable of nginx, as "$remote_addr"';
+    . ' >= version_lt version_lte version_gt version_gte in_list cidr_list'
+    . ' with a value, or exists with none';
+my $attribute = 'there are variables of nginx, as "$remote_addr", geo.PATH,'
+    . ' device, time and percent';
 my $network = 'must be an IPv4 or IPv6 address or network, as "10.0.0.0/8" or'
     . ' "2001:db8::/32"';
 my $above = 'takes the place of all other directives but "zone"';
@@ -65,8 +67,8 @@ my @http = (
         'duplicate parameter "document=8k" of gray_zone',
     map({
         ("gray_zone z 1m $_;" => qq(invalid parameter "$_" of gray_zone, must)
-                                 . ' be document=SIZE')
-    } qw(documents=8k state=/tmp 8k)),
+                                 . ' be document=SIZE or state=DIR')
+    } qw(documents=8k states=x 8k)),
     'gray_zone z 1m; gray_zone z 1m;' => 'duplicate gray_zone "z"',
     'gray_zone z 1m; gray_zone z 2m;' =>
         'the size 2097152 of shared memory zone "z" conflicts with already'
@@ -124,7 +126,6 @@ my @http = (
     map({ ("$_ x;" => here($_)) }
         qw(zone hash cookie salt baseline variant match document)),
     'upstream u { server 127.0.0.1:1; variant a; }' => here('variant'),
-    'gray_geoip /x;'                    => unknown('gray_geoip'),
     'server { location / { gray_metrics; } }' => unknown('gray_metrics'),
 
     # gray_admin
@@ -288,8 +289,8 @@ my @block = (
         ("match b $words;" => qq(invalid condition "$shown" $condition))
     } '$arg_a|$arg_a ', '$arg_a =|$arg_a =', '$arg_a like x|$arg_a like',
       '$arg_a in|$arg_a in', '$arg_a exists 1|$arg_a exists',
-      '$arg_a < 1 2|$arg_a <', '$arg_a version_gt 1|$arg_a version_gt',
-      '$arg_a in_list x|$arg_a in_list', '$arg_a == x|$arg_a =='),
+      '$arg_a < 1 2|$arg_a <', '$arg_a version_gt 1 2|$arg_a version_gt',
+      '$arg_a in_list|$arg_a in_list', '$arg_a == x|$arg_a =='),
     map({
         ("match b $_;" => qr/^invalid condition " ?" \Q$condition\E$/)
     } 'and', '$arg_a = x and', 'and $arg_a = x',
@@ -312,8 +313,22 @@ my @block = (
     map({
         ("match b $_->[0] $_->[1];" =>
              rule("when/$_->[0]", qq(unknown attribute "$_->[0]"; $attribute)))
-    } [ 'nosuch', '= x' ], [ 'device', '= bot' ], [ 'geo.country', '= DE' ],
-      [ 'time', '> 5' ], [ 'percent', '< 5' ]),
+    } [ 'nosuch', '= x' ], [ 'devices', '= bot' ]),
+    'match b geo.country.iso_code = DE;' =>
+        rule('when/geo.country.iso_code', '"geo.country.iso_code" needs a'
+             . ' database: "gray_geoip FILE" in nginx.conf'),
+    'match b time > 5;' =>
+        rule('when/time/gt', 'unknown member; there are after, before, days,'
+             . ' from, to, utc_offset'),
+    'match b percent < 101;' =>
+        rule('when/percent/lt', 'must be a number within 0 to 100, of at'
+             . ' most 4 decimals'),
+    'match b $arg_a version_lt latest;' =>
+        rule('when/$arg_a/version_lt', 'must be a version, a string as "2.10"'
+             . ' or "1.0.0-rc.1"'),
+    'match b $arg_a in_list vip;' =>
+        rule('when/$arg_a/in_list',
+             'lists need "state=DIR" of gray_zone "z"'),
     'match b $gray_app = a;' =>
         qr/^invalid "match" in gray_release "app": .*gray_app/,
     'match b $arg_a ~ "a(";' =>

@@ -116,6 +116,11 @@ sub start {
             or die "no port $port in the smallest configuration\n";
     }
 
+    # the directory of docs/lists.md
+
+    $text =~ s/^(\s*gray_zone\s+[^;]*)/$1 state=state/m
+        unless $text =~ /\bstate=/;
+
     # the backends, and the unix socket of docs/operations.md
 
     $text =~ s/^(\s*)(listen 127\.0\.0\.1:%%PORT_admin%%;)/

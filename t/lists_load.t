@@ -15,7 +15,7 @@ use strict;
 use warnings;
 
 use FindBin;
-use List::Util qw(max min);
+use List::Util qw(max);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -38,7 +38,7 @@ plan(skip_all => 'nginx is slow')
     if $ENV{TEST_NGINX_WRAPPER} || $ENV{TEST_SANITIZER_LOG};
 
 my $count = $long ? 1_000_000 : 100_000;
-my $rounds = $long ? 3 : 1;
+my $rounds = $long ? 5 : 1;
 
 my $t = Test::Gray->new(level => 'notice')->config(<<'END')->start;
 worker_processes 2;
@@ -125,63 +125,30 @@ sub decided {
 }
 
 
-# requests one after the other, for as long as "until" does not exist;
-# writes the delays
+# the longest delay of a request of wrk, in ms, while the code runs, how many
+# requests there were in a second, and what the code returned
 
-sub client {
-    my ($file) = @_;
-
-    return $t->child(sub {
-        my $connection = $t->http->connect;
-        my (@delays, $start);
-
-        until (-e $t->dir . '/until') {
-            $start = time;
-            $connection->send("GET /on?uid=x HTTP/1.1\r\n"
-                              . "Host: localhost\r\n\r\n");
-            $connection->receive->{body} eq 'off' or die "not off\n";
-            push @delays, sprintf '%.3f', (time - $start) * 1000;
-            select undef, undef, undef, 0.001;
-        }
-
-        @delays = sort { $b <=> $a } @delays;
-        $t->write_file($file, "@delays[0 .. 9]\n");
-        POSIX::_exit(0);
-    });
-}
-
-
-# the delays of requests, in ms, the longest first, while the code runs; and
-# what wrk says
-
-sub delays {
+sub load {
     my ($code) = @_;
 
-    unlink $t->dir . '/until', glob $t->dir . '/delays.*';
-
-    my $load = $t->spawn('wrk', '-t1', '-c4', '-d600', '--latency',
+    my $load = $t->spawn('wrk', '-t1', '-c8', '-d600', '--latency',
                          "$url/on?uid=x");
-    my @clients = map { client("delays.$_") } 1, 2;
-
     my @result = $code->();
 
-    $t->write_file('until', '');
-    wait_until(sub { 2 == grep { -s $t->dir . "/delays.$_" } 1, 2 });
-    $t->reap($_) for @clients;
     kill 'INT', $load;
     wait_until(sub { $t->read_file("stderr.$load") =~ /Transfer/ });
     $t->reap($load, 'INT');
 
     my $said = $t->read_file("stderr.$load");
+    my %ms = (us => 0.001, ms => 1, s => 1000);
 
     unlike($said, qr/Socket errors|Non-2xx/, 'no request of wrk has failed');
 
-    my ($most) = $said =~ /^\s*Latency\s+\S+\s+\S+\s+(\S+)/m;
+    my ($longest, $unit) =
+        $said =~ /^\s*Latency\s+\S+\s+\S+\s+([\d.]+)(us|ms|s)\b/m;
     my ($rate) = $said =~ m{^Requests/sec:\s+(\S+)}m;
-    my @delays = sort { $b <=> $a }
-                 map { split ' ', $t->read_file("delays.$_") } 1, 2;
 
-    return (\@delays, "wrk: $rate requests/s, longest $most", @result);
+    return ($longest * $ms{$unit}, $rate, @result);
 }
 
 
@@ -218,18 +185,20 @@ is(decided(id(1), id(1, 'y'), id(2, 'y'), 'nobody'), 'off off off on',
 
 my @before = private();
 
-# how long requests take without
+# how long requests take without: a second or two, as a PUT takes with what
+# curl does before
 
-my $seconds = $long ? 4 : 1;
-my $stop;
+my $quiet = 0;
 
-my ($quiet, $said) = delays(sub {
-    my $end = time + $seconds;
+for (1 .. $rounds) {
+    my $end = time + 1;
+    my ($longest, $rate) = load(sub { wait_until(sub { time > $end }, 2) });
 
-    wait_until(sub { time > $end }, $seconds + 1);
-});
+    note("without: longest $longest ms; $rate requests a second");
+    $quiet = max($quiet, $longest);
+}
 
-note("without: longest @{$quiet}[0 .. 4] ms; $said");
+my %longest;
 
 for my $round (1 .. $rounds) {
     for ([ first => $first, 'on on off off' ],
@@ -237,22 +206,31 @@ for my $round (1 .. $rounds) {
     {
         my ($name, $file, $expected) = @$_;
 
-        my ($delays, $said, $took, $status, $body) =
-            delays(sub { return put($file) });
+        my ($longest, $rate, $took, $status, $body) =
+            load(sub { return put($file) });
 
         like($status, qr/^200$/, "the $name list") or diag($body);
         is(decided(id(1), id(1, 'y'), id(2, 'y'), 'nobody'), $expected,
            'decisions right behind the answer');
 
-        note(sprintf '%s list: %.2f s; longest %s ms; %s', $name, $took,
-             join(' ', @{$delays}[0 .. 4]), $said);
+        note(sprintf '%s list: %.2f s; longest %s ms; %s requests a second',
+             $name, $took, $longest, $rate);
 
         next unless $long;
 
         cmp_ok($took, '<', 2, 'it takes less than 2 s');
-        cmp_ok($delays->[0], '<', $quiet->[0] + 10,
-               'no request is later by 10 ms than without');
+        push @{ $longest{$name} }, $longest;
     }
+}
+
+# other programs of the machine delay a request now and then, with or without
+
+for my $name (sort keys %longest) {
+    my @sorted = sort { $a <=> $b } @{ $longest{$name} };
+
+    cmp_ok($sorted[$rounds / 2], '<', $quiet + 10,
+           "the $name list: no request is later by 10 ms than without, in "
+           . 'half of the rounds at least');
 }
 
 my @after = private();

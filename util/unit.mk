@@ -43,6 +43,21 @@ $(OUT)/differential: $(OUT)/differential.o $(OUT)/libgray.a \
 		$(OUT)/libnginx.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
+# what docs/document.schema.json is held against, and unit tests that tell
+# what they parse
+
+$(OUT)/schema_%.o: t/schema/%.c util/unit.mk
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+$(OUT)/schema_driver: $(OUT)/schema_driver.o $(OUT)/libgray.a \
+		$(OUT)/libnginx.a
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+
+$(OUT)/%_recorded: $(OUT)/%_test.o $(OUT)/schema_record.o $(OUT)/libgray.a \
+		$(OUT)/libnginx.a
+	$(CC) $(SANITIZE) -o $@ $^ $(call wrap,t/unit/$*_test.c) \
+		$(call wrap,t/schema/record.c) $(LIBS)
+
 $(OUT)/libgray.a: $(OBJS)
 	rm -f $@
 	ar rcs $@ $^

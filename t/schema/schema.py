@@ -1,0 +1,535 @@
+# Copyright (C) the nginx gray module authors
+
+"""schema.py --driver=FILE --texts=FILE [--mutants=N] [--seed=S] [--schema=FILE]
+
+Holds docs/document.schema.json against the module: each document must be
+judged alike by both, but for faults that a schema cannot tell, see
+excuses.py.  The documents are
+
+- the texts that the unit tests parse, and the JSON in the docs, the examples
+  and the tests, as documents, conditions, tests and changes of a document;
+- those of t/differential and t/fuzz/corpus;
+- those of documents.py, with every node changed in all the ways that are
+  known here, and as many mutants of the others.
+
+A difference is printed, and makes it end with 1.
+"""
+
+import argparse
+import collections
+import copy
+import glob
+import json
+import multiprocessing
+import os
+import random
+import re
+import subprocess
+import sys
+
+import jsonschema
+
+import documents
+import excuses
+
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+
+# differences that are printed, in full
+
+PRINTED = 10
+
+# of recorded texts that differ in numbers and addresses alone
+
+ALIKE = 5
+
+
+# -- the schema
+
+def ecma(pattern):
+    """as Python has it: its "$" would match before a last newline, too"""
+
+    made, inside, escaped = "", False, False
+
+    for c in pattern:
+        if c == "$" and not inside and not escaped:
+            c = "\\Z"
+
+        elif not escaped and c in "[]":
+            inside = (c == "[")
+
+        escaped = (c == "\\" and not escaped)
+        made += c
+
+    return made
+
+
+def translated(node):
+    if isinstance(node, list):
+        return [translated(n) for n in node]
+
+    if not isinstance(node, dict):
+        return node
+
+    made = {}
+
+    for key, value in node.items():
+        if key == "pattern" and isinstance(value, str):
+            made[key] = ecma(value)
+        elif key == "patternProperties":
+            made[key] = {ecma(k): translated(v) for k, v in value.items()}
+        else:
+            made[key] = translated(value)
+
+    return made
+
+
+def validator(path):
+    with open(path, encoding="utf-8") as f:
+        schema = json.load(f)
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    return jsonschema.Draft202012Validator(translated(schema))
+
+
+# -- the module
+
+class Driver:
+    def __init__(self, path):
+        self.process = subprocess.Popen([path], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+
+    def faults(self, text):
+        """[pointer, detail] each"""
+
+        self.process.stdin.write(text.encode() + b"\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+
+        if not line:
+            raise SystemExit("the driver ended, with status %s, at %s"
+                             % (self.process.wait(), text))
+
+        return json.loads(line)
+
+    def close(self):
+        self.process.stdin.close()
+        return self.process.wait()
+
+
+# -- documents, as texts
+
+def pieces(text):
+    """objects and arrays of JSON that are somewhere in a text"""
+
+    decoder = json.JSONDecoder()
+    at = 0
+
+    while True:
+        found = re.compile(r"[{\[]").search(text, at)
+
+        if found is None:
+            return
+
+        try:
+            value, at = decoder.raw_decode(text, found.start())
+            yield value
+
+        except (ValueError, RecursionError):
+            at = found.start() + 1
+
+
+def merged(target, patch):
+    """RFC 7396"""
+
+    if not isinstance(patch, dict):
+        return patch
+
+    target = dict(target) if isinstance(target, dict) else {}
+
+    for key, value in patch.items():
+        if value is None:
+            target.pop(key, None)
+        else:
+            target[key] = merged(target.get(key), value)
+
+    return target
+
+
+def shapes(value):
+    """what a piece of JSON may be meant as"""
+
+    if not isinstance(value, dict):
+        return
+
+    if "baseline" in value or not value:
+        yield value
+        return
+
+    yield documents.conditions(value)
+
+    if not any(key[0] == "$" for key in value if key):
+        yield value
+        yield merged(documents.VARIANTS, value)
+        yield merged(documents.MEMBERS[5], value)
+
+
+def recorded(path):
+    """tables in full; few of what is drawn, which differs by its words only"""
+
+    alike = collections.Counter()
+
+    with open(path, "rb") as f:
+        for line in f:
+            try:
+                text = line.decode().strip()
+                value = json.loads(text)
+
+            except (ValueError, RecursionError):
+                continue
+
+            kind = re.sub(r'"[0-9a-f:./]+"', '""', text)
+            kind = re.sub(r"[0-9.]+", "0", kind)
+            alike[kind] += 1
+
+            if alike[kind] > ALIKE:
+                continue
+
+            yield text
+
+            for made in shapes(value):
+                yield dumped(made)
+
+
+def written():
+    names = [os.path.join(TOP, "README.md")]
+
+    for pattern in ("docs/*.md", "examples/*", "t/*.t", "t/fuzz/corpus/**"):
+        names += sorted(glob.glob(os.path.join(TOP, pattern), recursive=True))
+
+    for name in names:
+        if not os.path.isfile(name):
+            continue
+
+        with open(name, encoding="utf-8", errors="replace") as f:
+            text = f.read()
+
+        # Perl's strings that go over several lines
+
+        if name.endswith(".t"):
+            text = re.sub(r"'\s*\.\s*'", "", text)
+
+        for value in pieces(text):
+            for made in shapes(value):
+                yield dumped(made)
+
+
+def generated(count, seed):
+    path = os.path.join(TOP, "t", "differential")
+
+    if not os.path.exists(os.path.join(path, "generator.py")):
+        return
+
+    sys.path.insert(0, path)
+    import generator
+
+    drawn = random.Random(seed)
+
+    for _ in range(count):
+        doc, _ = generator.document(drawn)
+        doc.pop("release", None)
+        yield dumped(doc)
+
+
+def large():
+    """at the bounds, and beyond"""
+
+    base = documents.VARIANTS
+
+    for n in (31, 32, 33):
+        names = {"v%d" % i: {"weight": 0} for i in range(n - 1)}
+        yield {"baseline": "s", "variants": {"s": {}, **names}}
+
+    for n in (16, 17):
+        yield {**base, "hash": ["$x"] * n}
+
+    for n in (2000, 10001):
+        yield {**base, "rules": [{"when": {"$x": 1}, "variant": "c"}] * n}
+
+    for n in (256, 257):
+        yield documents.conditions({"$x%d" % i: 1 for i in range(n)})
+        yield documents.conditions({"$x": {"regex": ["a"] * n}})
+
+    for n in (3, 4, 5, 6, 7):
+        inner = {"$x": [1]}
+
+        for _ in range(n):
+            inner = {"any": [inner]}
+
+        yield documents.conditions(inner)
+
+    yield documents.conditions({"$x": {"regex": "(a)" * 101}})
+    yield documents.conditions({"$x": {"in": ["%07d" % i
+                                              for i in range(120000)]}})
+
+
+def dumped(value):
+    return json.dumps(value)
+
+
+# -- mutants
+
+def member_names():
+    """every word of the code that may be the name of a member"""
+
+    words = set()
+
+    for name in ("schema", "condition", "tests", "operand", "window"):
+        path = os.path.join(TOP, "ngx_http_gray_%s.c" % name)
+
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                words |= set(re.findall(r'"([a-z][a-z_]{1,15})"', f.read()))
+
+    return sorted(words - {"include"})
+
+
+def nodes(value, path=()):
+    yield path, value
+
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from nodes(inner, path + (key,))
+
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from nodes(inner, path + (i,))
+
+
+def put(doc, path, value):
+    if not path:
+        return value
+
+    doc = copy.copy(doc)
+    doc[path[0]] = put(doc[path[0]], path[1:], value)
+
+    return doc
+
+
+def words(text, drawn):
+    """other words of its kind, and some of the others"""
+
+    for kind in documents.WORDS:
+        yield from kind if text in kind else drawn.sample(kind, 2)
+
+
+def others(value, names, drawn):
+    """what a node may become"""
+
+    for other in documents.VALUES:
+        if type(other) is not type(value) or other != value:
+            yield other
+
+    if isinstance(value, str):
+        yield from words(value, drawn)
+        yield from (value + "\n", " " + value, value + " ", value[1:],
+                    value[:-1], value.upper(), value.capitalize(),
+                    value + "\u0000", value + "\u00e9", value + value)
+
+    elif isinstance(value, bool) or value is None:
+        return
+
+    elif isinstance(value, (int, float)):
+        yield from (-value, value + 0.5, value + 0.00001, value * 1000,
+                    value + 1, str(value), [value])
+
+    elif isinstance(value, list):
+        yield value + value
+        yield value + [None]
+        yield value + [""]
+
+        for i in range(len(value)):
+            yield value[:i] + value[i + 1:]
+
+    elif isinstance(value, dict):
+        for key in value:
+            yield {k: v for k, v in value.items() if k != key}
+
+            for name in [*words(key, drawn), *drawn.sample(names, 8)]:
+                yield {name if k == key else k: v for k, v in value.items()}
+
+        for name in names:
+            yield {name: drawn.choice((True, "x", 5, ["x"], {"x": 1},
+                                       {"$x": 1}, "last", "1.2")), **value}
+
+
+def mutants(doc, names, drawn, seen):
+    """what was seen in another document already is left out"""
+
+    for path, value in nodes(doc):
+        for other in others(value, names, drawn):
+            kind = (path, dumped(value), dumped(other))
+
+            if kind not in seen:
+                seen.add(kind)
+                yield put(doc, path, other)
+
+
+# -- the comparison
+
+def at(doc, pointer):
+    """the value, and the name of the member, at an RFC 6901 pointer"""
+
+    key = None
+
+    for key in pointer.split("/")[1:]:
+        key = key.replace("~1", "/").replace("~0", "~")
+
+        try:
+            doc = doc[int(key)] if isinstance(doc, list) else doc[key]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return None, key
+
+    return doc, key
+
+
+def excuse(doc, text, faults):
+    """the reasons for which the schema need not refuse it, or None"""
+
+    reasons = set()
+
+    for pointer, detail in faults:
+        value, key = at(doc, pointer or "")
+
+        for reason, pattern, holds in excuses.EXCUSES:
+            if (pointer is None) == (reason in excuses.SYNTAX) \
+                    and re.match(pattern, detail) \
+                    and holds(value, key, text):
+                reasons.add(reason)
+                break
+        else:
+            return None
+
+    return reasons
+
+
+def compare(part):
+    """(how many were good, reasons, differences) of some texts"""
+
+    options, texts = part
+    driver = Driver(options.driver)
+    schema = validator(options.schema)
+    good, reasons, differences = [], collections.Counter(), []
+
+    for text in texts:
+        doc = json.loads(text)
+        faults = driver.faults(text)
+        valid = schema.is_valid(doc)
+
+        if not faults:
+            good.append(text)
+
+        if valid == (not faults):
+            continue
+
+        excused = excuse(doc, text, faults) if valid else None
+
+        if excused is None:
+            differences.append((text, faults))
+        else:
+            reasons.update(excused)
+
+    if driver.close() != 0:
+        raise SystemExit("the driver failed")
+
+    return good, reasons, differences
+
+
+class Comparison:
+    def __init__(self, options):
+        self.options = options
+        self.seen = set()
+        self.reasons = collections.Counter()
+        self.differences = []
+
+    def texts(self, what, texts):
+        """compares those that are new; the good ones"""
+
+        new = list(dict.fromkeys(t for t in texts if t not in self.seen))
+        self.seen.update(new)
+
+        n = multiprocessing.cpu_count()
+        good = []
+
+        with multiprocessing.Pool(n) as pool:
+            for g, r, d in pool.imap(compare, [(self.options, new[i::n])
+                                               for i in range(n)]):
+                good += g
+                self.reasons += r
+                self.differences += d
+
+        print("%s: %d, %d of them good" % (what, len(new), len(good)))
+
+        return sorted(good)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--driver", required=True)
+    parser.add_argument("--texts", required=True)
+    parser.add_argument("--schema", default=os.path.join(
+        TOP, "docs", "document.schema.json"))
+    parser.add_argument("--mutants", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+
+    drawn = random.Random(options.seed)
+    names = member_names()
+    all = Comparison(options)
+
+    good = all.texts("documents", [
+        *recorded(options.texts), *written(),
+        *generated(300, options.seed), *map(dumped, large()),
+        *map(dumped, documents.GOOD)])
+
+    for doc in documents.GOOD:
+        if dumped(doc) not in good:
+            all.differences.append((dumped(doc), "is not good any more"))
+
+    seen = set()
+
+    all.texts("mutants", (dumped(m) for doc in documents.GOOD
+                          for m in mutants(doc, names, drawn, seen)))
+
+    # few of many: each good document is as likely as another
+
+    good = [json.loads(g) for g in good if len(g) < 5000]
+    some = []
+
+    for _ in range(options.mutants):
+        doc = drawn.choice(good)
+        path, value = drawn.choice(list(nodes(doc)))
+        other = drawn.choice(list(others(value, names, drawn)))
+        some.append(dumped(put(doc, path, other)))
+
+    all.texts("further mutants", some)
+
+    for reason, n in sorted(all.reasons.items()):
+        print("not said by the schema, %s: %d" % (reason, n))
+
+    for reason in {e[0] for e in excuses.EXCUSES} - set(all.reasons):
+        print("nothing was excused by \"%s\"" % reason)
+
+    print("differences: %d" % len(all.differences))
+
+    for text, faults in all.differences[:PRINTED]:
+        print("%s\n    the module: %s" % (text[:2000], faults or "ok"))
+
+    sys.exit(bool(all.differences
+                  or {e[0] for e in excuses.EXCUSES} - set(all.reasons)))
+
+
+if __name__ == "__main__":
+    main()
