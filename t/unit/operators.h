@@ -46,7 +46,6 @@ typedef struct {
 
 
 static ngx_log_t   quiet;
-static uint64_t    seed;
 static ngx_uint_t  limited;
 static ngx_uint_t  lists_known = 1;
 

@@ -18,6 +18,9 @@
  */
 
 
+static uint64_t  seed;
+
+
 /* sets of many strings and networks, beside a walk through all of them */
 
 static void

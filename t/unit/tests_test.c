@@ -30,6 +30,9 @@ typedef struct {
 } refused_t;
 
 
+static uint64_t  seed;
+
+
 #define SCALAR  " must be a string, a number, true or false"
 #define STRING  " must be a string"
 #define SCALARS                                                               \
@@ -1407,7 +1410,8 @@ test_memory(void **state)
 
             if ((test == NULL) != (i > 0) || cp.failed != (i > 0)) {
                 fail_msg("%s, allocation %lu of %lu: %s, failed:%lu",
-                         texts[k].text, (unsigned long) i, (unsigned long) total,
+                         texts[k].text, (unsigned long) i,
+                         (unsigned long) total,
                          test ? "made" : "not made",
                          (unsigned long) cp.failed);
             }
