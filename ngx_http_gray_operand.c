@@ -72,7 +72,10 @@ ngx_http_gray_tests_copy(ngx_http_gray_tests_compile_t *cp, ngx_str_t *dst,
         return NGX_ERROR;
     }
 
-    ngx_memcpy(dst->data, src.data, src.len);
+    if (src.len) {
+        ngx_memcpy(dst->data, src.data, src.len);
+    }
+
     dst->len = src.len;
 
     return NGX_OK;

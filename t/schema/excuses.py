@@ -122,8 +122,6 @@ EXCUSES = [
     ("bits of a mapped network", r"must be an IPv4 or IPv6 address or network",
      lambda v, k, t: re.match(r"[0:]+:(ffff|FFFF):.*/\d+\Z", v)
      and int(v.split("/")[1]) < 96),
-    ("the length of an address", r"must be an IPv4 or IPv6 address or network",
-     lambda v, k, t: ":" in v and len(v.split("/")[0]) > 45),
 
     # how much there is in all
 

@@ -768,7 +768,7 @@ test_missing(void **state)
         "/rules/2/when/any must be an array with at least one object of "
         "conditions\n"
         "/rules/3/when/not must be an object with at least one condition\n"
-        "/rules/4/when/all/0/$x must be a string or a number\n"
+        "/rules/4/when/all/0/$x must be a string, a number, true or false\n"
         "/rules/4/when/all/1 must be an object with at least one condition\n"
         "/rules/4/when/all/2 must be an object with at least one condition");
 
