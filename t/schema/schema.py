@@ -40,9 +40,11 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 
 PRINTED = 10
 
-# of recorded texts that differ in their values alone
+# of recorded texts: those that have more characters, and how many of those
+# that differ in values alone, where they are many
 
-ALIKE = 8
+LONG = 400
+ALIKE = 20
 
 
 # -- the schema
@@ -176,31 +178,44 @@ def shapes(value):
         yield merged(documents.MEMBERS[5], value)
 
 
-def recorded(path):
-    """tables in full; few of what is drawn, which differs by its words only"""
+def recorded(path, drawn):
+    """tables in full; few of what is drawn there, which is long, or differs
+    in values alone"""
 
-    alike = collections.Counter()
+    kinds = collections.defaultdict(list)
+    long = []
 
     with open(path, "rb") as f:
-        for line in f:
+        for line in dict.fromkeys(f):
             try:
                 text = line.decode().strip()
-                value = json.loads(text)
+                json.loads(text)
 
             except (ValueError, RecursionError):
                 continue
 
-            kind = re.sub(r'"[^"]*"(?! *:)', '""', text)
-            kind = re.sub(r"[0-9.]+", "0", kind)
-            alike[kind] += 1
-
-            if alike[kind] > ALIKE:
+            if len(text) > LONG:
+                long.append(text)
                 continue
 
+            kind = re.sub(r'"[^"]*"(?! *:)|[-0-9.]+|\s', "0", text)
+            kinds[re.sub(r"0[0,\[\]]*", "0", kind)].append(text)
+
+    for texts in kinds.values():
+        if len(texts) > ALIKE * 4:
+            texts = drawn.sample(texts, ALIKE)
+
+        for text in texts:
             yield text
 
-            for made in shapes(value):
+            for made in shapes(json.loads(text)):
                 yield dumped(made)
+
+    for text in drawn.sample(long, min(len(long), ALIKE * 10)):
+        yield text
+
+        if "baseline" not in json.loads(text):
+            yield dumped(documents.conditions(json.loads(text)))
 
 
 def written():
@@ -338,13 +353,13 @@ def words(text, drawn):
     """other words of its kind, and some of the others"""
 
     for kind in documents.WORDS:
-        yield from kind if text in kind else drawn.sample(kind, 2)
+        yield from kind if text in kind else drawn.sample(kind, 1)
 
 
 def others(value, names, drawn):
     """what a node may become"""
 
-    for other in drawn.sample(documents.VALUES, 24):
+    for other in drawn.sample(documents.VALUES, 16):
         if type(other) is not type(value) or other != value:
             yield other
 
@@ -373,7 +388,7 @@ def others(value, names, drawn):
         for key in value:
             yield {k: v for k, v in value.items() if k != key}
 
-            for name in [*words(key, drawn), *drawn.sample(names, 8)]:
+            for name in [*words(key, drawn), *drawn.sample(names, 4)]:
                 yield {name if k == key else k: v for k, v in value.items()}
 
         for name in names:
@@ -497,7 +512,7 @@ def main():
     parser.add_argument("--texts", required=True)
     parser.add_argument("--schema", default=os.path.join(
         TOP, "docs", "document.schema.json"))
-    parser.add_argument("--mutants", type=int, default=3000)
+    parser.add_argument("--mutants", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
 
@@ -506,7 +521,7 @@ def main():
     all = Comparison(options)
 
     good = all.texts("documents", [
-        *recorded(options.texts), *written(),
+        *recorded(options.texts, drawn), *written(),
         *generated(300, options.seed), *map(dumped, large()), *odd(),
         *map(dumped, documents.GOOD)])
 
