@@ -10,9 +10,9 @@ and a request that are as small as they can be made, and ends it with 1.
 
 import argparse
 import collections
+import concurrent.futures
 import copy
 import json
-import multiprocessing
 import random
 import subprocess
 import sys
@@ -45,8 +45,8 @@ class Driver:
         lines = [self.process.stdout.readline().decode() for _ in range(n)]
 
         if not all(lines):
-            raise SystemExit("the driver ended, with status %s"
-                             % self.process.wait())
+            raise RuntimeError("the driver ended with status %s"
+                               % self.process.wait())
 
         return [line.rstrip("\n") for line in lines]
 
@@ -227,8 +227,10 @@ def main():
     shares = [(given.driver, "%s.%d" % (given.seed, i),
                given.pairs // n + (i < given.pairs % n)) for i in range(n)]
 
-    with multiprocessing.Pool(given.jobs) as pool:
-        for wrong, part in pool.imap_unordered(share, shares):
+    # a process that is killed is an error of this kind of pool, not a wait
+
+    with concurrent.futures.ProcessPoolExecutor(given.jobs) as pool:
+        for wrong, part in pool.map(share, shares):
             if wrong is not None:
                 print(wrong)
                 sys.exit(1)

@@ -125,6 +125,10 @@ get(void *ctx, ngx_http_gray_attribute_t *attribute,
 
         if (strcmp(a->key, key) == 0) {
 
+            if (a->state == NGX_OK && a->n == 0) {
+                return NGX_DECLINED;
+            }
+
             if (a->state == NGX_OK) {
                 *value = a->value[0];
             }
@@ -318,6 +322,7 @@ answer(ngx_http_gray_rules_t *rules, request_t *request)
     ngx_str_t                *name;
     ngx_int_t                 rc;
     ngx_uint_t                i;
+    ngx_http_gray_failed_t    failed;
     ngx_http_gray_outcome_t   outcome;
 
     ngx_http_gray_rules_decide(rules, &ops, request, &outcome);
@@ -330,7 +335,7 @@ answer(ngx_http_gray_rules_t *rules, request_t *request)
 
     for (i = 0; i < ngx_http_gray_rules_count(rules); i++) {
         rc = ngx_http_gray_rules_verdict(rules, i, &ops, request, &name,
-                                         NULL);
+                                         &failed);
 
         (void) putchar(rc == NGX_ERROR ? 'e' : rc ? '1' : '0');
     }

@@ -243,7 +243,8 @@ def ordered(operator, order):
 
 
 def equal(value, operands, ignore_case):
-    seen = text(value)
+    seen, n = text(value), number(value)
+    unjudged = False
 
     for o in operands:
 
@@ -253,12 +254,20 @@ def equal(value, operands, ignore_case):
         if isinstance(o, str):
             o = o.encode()
 
-            if seen == o or (ignore_case and seen is not None
-                             and seen.lower() == o.lower()):
+            if seen is None:
+                unjudged = True
+
+            elif seen == o or ignore_case and seen.lower() == o.lower():
                 return True
 
-        elif number(value) == o:
+        elif n is None:
+            unjudged = True
+
+        elif n == o:
             return True
+
+    if unjudged:
+        raise Unjudged()
 
     return False
 
@@ -439,14 +448,29 @@ def percent(value, doc, request):
     if not isinstance(value, dict):
         value = {"lt": value}
 
-    drawn_by = (single(request, value["of"]) if "of" in value
-                else key(doc, request))
+    if "of" in value:
+        seen = request["values"].get((value["of"], "", "", False), [])
 
-    if not drawn_by:
+        if seen is None:
+            raise Unjudged()
+
+        drawn_by = seen[0] if seen else None
+
+    else:
+        drawn_by = key(doc, request)
+
+    if drawn_by:
+        seed = xxh64(value["salt"].encode() if "salt" in value
+                     else salt(doc), 1)
+        in_bucket = bucket(drawn_by, seed)
+
+    elif "of" in value or doc.get("hash") or "cookie" in doc:
         return False
 
-    seed = xxh64(value["salt"].encode() if "salt" in value else salt(doc), 1)
-    part = bucket(drawn_by, seed) / 10000
+    else:
+        in_bucket = request["chance"]
+
+    part = in_bucket / 10000
 
     return all(ordered(o, (part > n) - (part < n))
                for o, n in value.items() if o not in ("of", "salt"))

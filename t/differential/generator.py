@@ -580,7 +580,7 @@ def near_number(random, n, pool):
         n += random.choice((-1, 1, -0.25, 0.0001))
 
     if pool.numbers:
-        return n
+        return float(n)
 
     r = random.random()
     text = str(n)
