@@ -16,7 +16,7 @@ export NGINX T J
 help:
 	@echo 'make TARGET [NGINX=VERSION] [T="t/FILE.t ..."] [J=N]'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: ## build/VERSION/ngx_http_gray_module.so
 	@util/build
@@ -45,10 +45,21 @@ valgrind: ## the tests of CORE under valgrind
 bench: ## instructions and requests a second, beside other ways
 	@util/bench
 
+bench-rules: ## what rules cost in instructions, with bounds
+	@util/bench-rules
+
+differential: ## N random requests, decided by a slow evaluator, too
+	@util/differential --pairs=$(or $(N),1000000) --seed=$(or $(SEED),1) \
+		--jobs=$(or $(J),$(shell nproc))
+
+fuzz: ## the fuzz targets, TIME seconds in all
+	@LINES=1 TIME=$(or $(TIME),600) util/fuzz
+
 devices: ## how often "device" is right, by others' User-Agents
 	@GRAY_DEVICES=1 T=t/device_accuracy.t util/test
 
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: help build install demo test unit check asan valgrind bench devices clean
+.PHONY: help build install demo test unit check asan valgrind bench bench-rules \
+	differential fuzz devices clean

@@ -12,6 +12,7 @@
 #include "ngx_http_gray_admin.h"
 #include "ngx_http_gray_change.h"
 #include "ngx_http_gray_explain.h"
+#include "ngx_http_gray_listing.h"
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_reply.h"
 #include "ngx_http_gray_upload.h"
@@ -894,14 +895,14 @@ ngx_http_gray_admin_explain(ngx_http_request_t *r, ngx_http_gray_call_t *call)
 static ngx_int_t
 ngx_http_gray_admin_lists(ngx_http_request_t *r, ngx_http_gray_call_t *call)
 {
-    return ngx_http_gray_upload_index(r, call->zone);
+    return ngx_http_gray_listing_index(r, call->zone);
 }
 
 
 static ngx_int_t
 ngx_http_gray_admin_list(ngx_http_request_t *r, ngx_http_gray_call_t *call)
 {
-    return ngx_http_gray_upload_get(r, call->zone, &call->name);
+    return ngx_http_gray_listing_get(r, call->zone, &call->name);
 }
 
 

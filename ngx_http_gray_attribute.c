@@ -592,6 +592,11 @@ ngx_http_gray_attribute_found(ngx_http_gray_found_t *found, ngx_str_t *text)
 
     if (attribute->values == NGX_HTTP_GRAY_ANY && found->n) {
 
+        if (found->n >= NGX_HTTP_GRAY_VALUES) {
+            found->failed = 1;
+            return;
+        }
+
         value = ngx_pcalloc(found->request->pool,
                             sizeof(ngx_http_gray_value_t));
         if (value == NULL) {

@@ -69,6 +69,8 @@ static ngx_int_t ngx_http_gray_condition_resolve(
     ngx_http_gray_slot_t *slot);
 static ngx_uint_t ngx_http_gray_condition_same(const ngx_str_t *one,
     const ngx_str_t *two);
+static ngx_uint_t ngx_http_gray_condition_named(const ngx_str_t *one,
+    const ngx_str_t *two);
 static ngx_uint_t ngx_http_gray_condition_begins(const ngx_str_t *name,
     const char *prefix);
 
@@ -528,7 +530,7 @@ ngx_http_gray_condition_type(ngx_http_gray_conditions_t *cp,
     if (name->len && name->data[0] == '$') {
         attribute->type = NGX_HTTP_GRAY_VARIABLE;
 
-    } else if (ngx_http_gray_condition_begins(name, "geo.")) {
+    } else if (ngx_strncmp(path->key, "geo.", 4) == 0) {
         attribute->type = NGX_HTTP_GRAY_GEO;
 
     } else if (ngx_strcmp(path->key, "device") == 0) {
@@ -723,15 +725,15 @@ ngx_http_gray_condition_slot(ngx_http_gray_conditions_t *cp,
         if (other->type == attribute->type
             && other->values == attribute->values
             && other->decode == attribute->decode
-            && ngx_http_gray_condition_same(&other->name, &attribute->name)
-            && ngx_http_gray_condition_same(&other->of, &attribute->of)
+            && ngx_http_gray_condition_named(&other->name, &attribute->name)
+            && ngx_http_gray_condition_named(&other->of, &attribute->of)
             && ngx_http_gray_condition_same(&other->salt, &attribute->salt))
         {
-            return slot;
+            return slot->unknown ? NULL : slot;
         }
     }
 
-    if (cp->nslots++ >= NGX_HTTP_GRAY_ATTRIBUTES) {
+    if (cp->nslots >= NGX_HTTP_GRAY_ATTRIBUTES) {
         ngx_http_gray_json_fault(cp->tests.faults, path,
                                  "is one attribute too many, a document may "
                                  "have %d", NGX_HTTP_GRAY_ATTRIBUTES);
@@ -751,16 +753,28 @@ ngx_http_gray_condition_slot(ngx_http_gray_conditions_t *cp,
         || ngx_http_gray_tests_copy(&cp->tests, &other->of, attribute->of)
            != NGX_OK
         || ngx_http_gray_tests_copy(&cp->tests, &other->salt, attribute->salt)
-           != NGX_OK
-        || ngx_http_gray_condition_resolve(cp, path, slot) != NGX_OK)
+           != NGX_OK)
     {
         return NULL;
+    }
+
+    if (ngx_http_gray_condition_resolve(cp, path, slot) == NGX_OK) {
+        cp->nslots++;
+
+    } else if (cp->tests.faults) {
+
+        /* wherever it stands, it is a fault */
+
+        return NULL;
+
+    } else {
+        slot->unknown = 1;
     }
 
     slot->next = cp->slots;
     cp->slots = slot;
 
-    return slot;
+    return slot->unknown ? NULL : slot;
 }
 
 
@@ -818,8 +832,23 @@ ngx_http_gray_condition_same(const ngx_str_t *one, const ngx_str_t *two)
 }
 
 
+/* names of variables are the same in any case, others are not */
+
+static ngx_uint_t
+ngx_http_gray_condition_named(const ngx_str_t *one, const ngx_str_t *two)
+{
+    if (one->len == 0 || one->data[0] != '$') {
+        return ngx_http_gray_condition_same(one, two);
+    }
+
+    return one->len == two->len
+           && ngx_strncasecmp(one->data, two->data, one->len) == 0;
+}
+
+
 static ngx_uint_t
 ngx_http_gray_condition_begins(const ngx_str_t *name, const char *prefix)
 {
-    return ngx_strncmp(name->data, prefix, ngx_strlen(prefix)) == 0;
+    return ngx_strncasecmp(name->data, (u_char *) prefix, ngx_strlen(prefix))
+           == 0;
 }

@@ -37,6 +37,10 @@ typedef enum {
     NGX_HTTP_GRAY_ANY               /* value->next leads to the others */
 } ngx_http_gray_values_e;
 
+/* who sends more of one name is not judged */
+
+#define NGX_HTTP_GRAY_VALUES  256
+
 
 typedef struct {
     ngx_http_gray_attribute_e       type;
@@ -91,8 +95,10 @@ typedef struct {
  * get():     the attribute's value, zeroed before, which must stay as it is
  *            until the decision is made; NGX_OK, NGX_DECLINED (there is
  *            none) or NGX_ERROR (it cannot be told).
- * mint():    a new key for who has none; NGX_OK or NGX_DECLINED.
- * random():  a bucket by chance.
+ * mint():    a new key for who has none; NGX_OK, NGX_DECLINED, or NGX_ERROR
+ *            (there would be one, but it cannot be told).
+ * random():  a bucket by chance; NGX_HTTP_GRAY_BUCKETS where it cannot be
+ *            told.
  */
 
 typedef struct {
@@ -117,6 +123,7 @@ struct ngx_http_gray_slot_s {
     ngx_http_gray_attribute_t       attribute;
     ngx_http_gray_slot_t           *of;          /* of percent, or NULL */
     uint64_t                        seed;        /* of percent */
+    ngx_uint_t                      unknown;     /* unsigned  unknown:1; */
 
     ngx_uint_t                      decision;
     ngx_int_t                       state;       /* what get() returned */

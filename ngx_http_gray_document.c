@@ -23,6 +23,14 @@
 #include "ngx_http_gray_document.h"
 
 
+/* a rule with weights, to be found by its name */
+
+typedef struct {
+    ngx_str_t              name;
+    ngx_http_gray_json_t  *rule;
+} ngx_http_gray_document_named_t;
+
+
 static ngx_http_gray_json_t *ngx_http_gray_document_canonical(
     const ngx_http_gray_document_t *env, const ngx_http_gray_json_t *input);
 static ngx_http_gray_json_t *ngx_http_gray_document_object(
@@ -33,8 +41,10 @@ static ngx_http_gray_json_t *ngx_http_gray_document_array(
     const ngx_http_gray_json_t *input, ngx_http_gray_member_t *members);
 static ngx_int_t ngx_http_gray_document_allocate(ngx_http_gray_json_t *doc,
     const ngx_http_gray_json_t *input, const ngx_http_gray_json_t *current);
-static ngx_http_gray_json_t *ngx_http_gray_document_rule(
-    const ngx_http_gray_json_t *doc, ngx_str_t *name);
+static ngx_http_gray_document_named_t *ngx_http_gray_document_sorted(
+    const ngx_http_gray_json_t *doc, ngx_uint_t *n);
+static int ngx_libc_cdecl ngx_http_gray_document_cmp(const void *one,
+    const void *two);
 static ngx_int_t ngx_http_gray_document_derive(ngx_http_gray_json_t *doc,
     ngx_http_gray_json_t *rule, const ngx_http_gray_json_t *given,
     const ngx_http_gray_json_t *current, const ngx_http_gray_json_t *before);
@@ -261,8 +271,10 @@ static ngx_int_t
 ngx_http_gray_document_allocate(ngx_http_gray_json_t *doc,
     const ngx_http_gray_json_t *input, const ngx_http_gray_json_t *current)
 {
-    ngx_str_t              name;
-    ngx_http_gray_json_t  *rule, *given, *before;
+    ngx_int_t                        rc;
+    ngx_uint_t                       n;
+    ngx_http_gray_json_t            *rule, *given, *before;
+    ngx_http_gray_document_named_t   name, *named, *found;
 
     if (ngx_http_gray_document_derive(doc, NULL,
                                   ngx_http_gray_json_get(input, "allocation"),
@@ -272,11 +284,19 @@ ngx_http_gray_document_allocate(ngx_http_gray_json_t *doc,
         return NGX_ERROR;
     }
 
+    named = ngx_http_gray_document_sorted(current, &n);
+    if (named == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_OK;
+
     rule = ngx_http_gray_json_first(ngx_http_gray_json_get(doc, "rules"));
     given = ngx_http_gray_json_first(ngx_http_gray_json_get(input, "rules"));
 
-    for ( /* void */ ; rule; rule = ngx_http_gray_json_next(rule),
-                             given = ngx_http_gray_json_next(given))
+    for ( /* void */ ; rc == NGX_OK && rule;
+          rule = ngx_http_gray_json_next(rule),
+          given = ngx_http_gray_json_next(given))
     {
         if (ngx_http_gray_json_get(rule, "weights") == NULL) {
             continue;
@@ -284,43 +304,76 @@ ngx_http_gray_document_allocate(ngx_http_gray_json_t *doc,
 
         /* a rule keeps its users by its name, wherever it stands */
 
-        name = ngx_http_gray_json_text(ngx_http_gray_json_get(rule, "name"));
-        before = ngx_http_gray_document_rule(current, &name);
+        name.name = ngx_http_gray_json_text(ngx_http_gray_json_get(rule,
+                                                                   "name"));
 
-        if (ngx_http_gray_document_derive(doc, rule,
+        found = bsearch(&name, named, n,
+                        sizeof(ngx_http_gray_document_named_t),
+                        ngx_http_gray_document_cmp);
+        before = found ? found->rule : NULL;
+
+        rc = ngx_http_gray_document_derive(doc, rule,
                                   ngx_http_gray_json_get(given, "allocation"),
-                                  before ? current : NULL, before)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+                                  before ? current : NULL, before);
     }
 
-    return NGX_OK;
+    free(named);
+
+    return rc;
 }
 
 
-static ngx_http_gray_json_t *
-ngx_http_gray_document_rule(const ngx_http_gray_json_t *doc, ngx_str_t *name)
-{
-    ngx_str_t              text;
-    ngx_http_gray_json_t  *rule;
+/* the rules with weights, by their names; NULL where memory is short */
 
-    for (rule = ngx_http_gray_json_first(ngx_http_gray_json_get(doc, "rules"));
+static ngx_http_gray_document_named_t *
+ngx_http_gray_document_sorted(const ngx_http_gray_json_t *doc, ngx_uint_t *n)
+{
+    ngx_http_gray_json_t            *rules, *rule;
+    ngx_http_gray_document_named_t  *named;
+
+    rules = ngx_http_gray_json_get(doc, "rules");
+
+    named = malloc((ngx_http_gray_json_count(rules) + 1)
+                   * sizeof(ngx_http_gray_document_named_t));
+    if (named == NULL) {
+        return NULL;
+    }
+
+    *n = 0;
+
+    for (rule = ngx_http_gray_json_first(rules);
          rule;
          rule = ngx_http_gray_json_next(rule))
     {
-        text = ngx_http_gray_json_text(ngx_http_gray_json_get(rule, "name"));
-
-        if (text.len == name->len
-            && ngx_strncmp(text.data, name->data, text.len) == 0
-            && ngx_http_gray_json_get(rule, "weights"))
-        {
-            return rule;
+        if (ngx_http_gray_json_get(rule, "weights") == NULL) {
+            continue;
         }
+
+        named[*n].rule = rule;
+        named[*n].name = ngx_http_gray_json_text(ngx_http_gray_json_get(rule,
+                                                                   "name"));
+        (*n)++;
     }
 
-    return NULL;
+    qsort(named, *n, sizeof(ngx_http_gray_document_named_t),
+          ngx_http_gray_document_cmp);
+
+    return named;
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_gray_document_cmp(const void *one, const void *two)
+{
+    const ngx_http_gray_document_named_t *a = one;
+    const ngx_http_gray_document_named_t *b = two;
+
+    if (a->name.len != b->name.len) {
+        return a->name.len < b->name.len ? -1 : 1;
+    }
+
+    return a->name.len ? ngx_memcmp(a->name.data, b->name.data, a->name.len)
+                       : 0;
 }
 
 

@@ -14,6 +14,12 @@
 #include "ngx_http_gray_reply.h"
 
 
+/* of what a rule saw, so much is shown */
+
+#define NGX_HTTP_GRAY_EXPLAIN_TEXT    256    /* bytes */
+#define NGX_HTTP_GRAY_EXPLAIN_VALUES  16
+
+
 typedef struct {
     ngx_http_request_t         *request;
     ngx_http_gray_release_t    *release;
@@ -220,7 +226,7 @@ ngx_http_gray_explain_chosen(ngx_http_gray_json_t *json,
 
     /* a decision without a key is not the one that a new id would get */
 
-    if (explain->minted) {
+    if (reason == NGX_HTTP_GRAY_NO_KEY && explain->minted) {
         reason = outcome->rule ? NGX_HTTP_GRAY_RULE_SPLIT
                                : NGX_HTTP_GRAY_SPLIT;
     }
@@ -394,6 +400,7 @@ ngx_http_gray_explain_seen(ngx_http_gray_failed_t *failed)
 {
     u_char                  text[sizeof("1970-01-01T00:00:00Z") + 16], *last;
     ngx_tm_t                tm;
+    ngx_uint_t              n;
     ngx_http_gray_json_t   *list;
     ngx_http_gray_value_t  *value;
 
@@ -419,7 +426,10 @@ ngx_http_gray_explain_seen(ngx_http_gray_failed_t *failed)
 
     list = ngx_http_gray_json_array();
 
-    for ( /* void */ ; list && value; value = value->next) {
+    for (n = 0;
+         list && value && n < NGX_HTTP_GRAY_EXPLAIN_VALUES;
+         value = value->next, n++)
+    {
         if (ngx_http_gray_json_append(list, ngx_http_gray_explain_value(value))
             != NGX_OK)
         {
@@ -436,7 +446,9 @@ static ngx_http_gray_json_t *
 ngx_http_gray_explain_value(ngx_http_gray_value_t *value)
 {
     return value->text.data
-           ? ngx_http_gray_json_string(value->text.data, value->text.len)
+           ? ngx_http_gray_json_string(value->text.data,
+                                       ngx_min(value->text.len,
+                                               NGX_HTTP_GRAY_EXPLAIN_TEXT))
            : ngx_http_gray_json_number(value->number);
 }
 
@@ -459,7 +471,7 @@ ngx_http_gray_explain_mint(void *ctx, ngx_http_gray_cookie_t *cookie,
 
     explain->minted = 1;
 
-    return NGX_DECLINED;
+    return NGX_ERROR;
 }
 
 
@@ -470,7 +482,7 @@ ngx_http_gray_explain_random(void *ctx)
 
     explain->drawn = 1;
 
-    return 0;
+    return NGX_HTTP_GRAY_BUCKETS;
 }
 
 

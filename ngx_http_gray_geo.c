@@ -8,25 +8,13 @@
 #include <ngx_core.h>
 
 #include <math.h>
-#include <maxminddb.h>
 
 #include "ngx_http_gray_geo.h"
-#include "ngx_http_gray_mmdb.h"
+#include "ngx_http_gray_geofile.h"
 
 
 /*
- * MaxMind DB files: what they have on an address, and how one takes the place
- * of another while requests are served.
- *
- * The library maps the file that it opens.  If somebody truncates a mapped
- * file, who reads behind the new end gets a SIGBUS; and who writes into it
- * changes what is read under the reader's hands.  So a file is never mapped
- * where it lies: it is copied into an anonymous one, which nobody else can
- * open, and that is what the library maps.  A file that changes while it is
- * copied is refused, and the copy is read as a whole (ngx_http_gray_mmdb.h)
- * before it is used.  The copy costs as much memory as the file has bytes:
- * once for those processes that were forked since it was made, and once in
- * each worker for a file that was replaced since.
+ * What MaxMind DB files have on an address.
  *
  * A lookup is a walk down a tree, and a path in the record that it leads to.
  * Both are remembered: the records of the last four addresses, and for each
@@ -39,36 +27,7 @@
 #define NGX_HTTP_GRAY_GEO_DEPTH      16
 #define NGX_HTTP_GRAY_GEO_ADDRESSES  4
 #define NGX_HTTP_GRAY_GEO_PLACES     8
-#define NGX_HTTP_GRAY_GEO_BUFFER     131072
-#define NGX_HTTP_GRAY_GEO_NAME       64
-
-
-/* by which another file is known */
-
-typedef struct {
-    dev_t                        device;
-    ino_t                        inode;
-    off_t                        size;
-    struct timespec              mtime;
-} ngx_http_gray_geo_stamp_t;
-
-
-typedef struct {
-    ngx_str_t                    name;
-    MMDB_s                      *mmdb;
-
-    ngx_http_gray_geo_stamp_t    tried;       /* whatever came of it */
-    ngx_http_gray_geo_stamp_t    written;     /* while it is being written */
-    ngx_uint_t                   gone;        /* unsigned  gone:1; */
-    char                         why[NGX_HTTP_GRAY_GEO_WHY];
-
-    /* what load() leaves for swap() */
-
-    MMDB_s                      *loaded;
-    ngx_http_gray_geo_stamp_t    stamp;
-    ngx_uint_t                   unsettled;   /* unsigned  unsettled:1; */
-    char                         failure[NGX_HTTP_GRAY_GEO_WHY];
-} ngx_http_gray_geo_file_t;
+#define NGX_HTTP_GRAY_GEO_EXACT      9007199254740992.0    /* 2^53 */
 
 
 /* the record of an address in each file */
@@ -90,7 +49,7 @@ typedef struct {
 
 
 struct ngx_http_gray_geo_s {
-    ngx_http_gray_geo_file_t    *file[NGX_HTTP_GRAY_GEO_FILES];
+    ngx_http_gray_geofile_t     *file[NGX_HTTP_GRAY_GEO_FILES];
     ngx_uint_t                   n;
     ngx_pool_t                  *pool;
 
@@ -130,20 +89,7 @@ static void ngx_http_gray_geo_fetch(ngx_http_gray_geo_t *geo, ngx_uint_t i,
 static ngx_int_t ngx_http_gray_geo_value(MMDB_entry_data_s *data,
     ngx_http_gray_geo_place_t *place);
 static void ngx_http_gray_geo_cleanup(void *data);
-static void ngx_http_gray_geo_close(MMDB_s *mmdb);
 static void ngx_http_gray_geo_forget(ngx_http_gray_geo_t *geo);
-static void ngx_http_gray_geo_read(ngx_http_gray_geo_file_t *file, int fd);
-static int ngx_http_gray_geo_anonymous(char *name, ngx_uint_t *unlinked);
-static ngx_int_t ngx_http_gray_geo_copy(int from, int to, off_t size);
-static void ngx_http_gray_geo_open(ngx_http_gray_geo_file_t *file,
-    const char *name);
-static const char *ngx_http_gray_geo_verify(MMDB_s *mmdb);
-static void ngx_http_gray_geo_failure(ngx_http_gray_geo_file_t *file,
-    ngx_err_t err, const char *what);
-static void ngx_http_gray_geo_stamp(ngx_file_info_t *fi,
-    ngx_http_gray_geo_stamp_t *stamp);
-static ngx_uint_t ngx_http_gray_geo_same(ngx_http_gray_geo_stamp_t *one,
-    ngx_http_gray_geo_stamp_t *two);
 
 
 static const ngx_str_t  ngx_http_gray_geo_booleans[] = {
@@ -415,6 +361,15 @@ ngx_http_gray_geo_value(MMDB_entry_data_s *data,
 
     case MMDB_DATA_TYPE_UINT64:
         place->number = (double) data->uint64;
+
+        /* what is next to 2^53 would become that, which is a number for sure */
+
+        if (place->number == NGX_HTTP_GRAY_GEO_EXACT
+            && data->uint64 != (uint64_t) NGX_HTTP_GRAY_GEO_EXACT)
+        {
+            place->number += 2;
+        }
+
         break;
 
     case MMDB_DATA_TYPE_UINT128:
@@ -472,21 +427,10 @@ ngx_http_gray_geo_cleanup(void *data)
     ngx_uint_t  i;
 
     for (i = 0; i < geo->n; i++) {
-        ngx_http_gray_geo_close(geo->file[i]->mmdb);
-        ngx_http_gray_geo_close(geo->file[i]->loaded);
+        ngx_http_gray_geofile_close(geo->file[i]);
     }
 
     geo->n = 0;
-}
-
-
-static void
-ngx_http_gray_geo_close(MMDB_s *mmdb)
-{
-    if (mmdb) {
-        MMDB_close(mmdb);
-        free(mmdb);
-    }
 }
 
 
@@ -506,8 +450,8 @@ ngx_http_gray_geo_forget(ngx_http_gray_geo_t *geo)
 ngx_int_t
 ngx_http_gray_geo_add(ngx_http_gray_geo_t *geo, ngx_str_t *name, char *why)
 {
-    ngx_uint_t                 i;
-    ngx_http_gray_geo_file_t  *file;
+    ngx_uint_t                i;
+    ngx_http_gray_geofile_t  *file;
 
     for (i = 0; i < geo->n; i++) {
         if (ngx_strcmp(geo->file[i]->name.data, name->data) == 0) {
@@ -523,7 +467,7 @@ ngx_http_gray_geo_add(ngx_http_gray_geo_t *geo, ngx_str_t *name, char *why)
         return NGX_ERROR;
     }
 
-    file = ngx_pcalloc(geo->pool, sizeof(ngx_http_gray_geo_file_t));
+    file = ngx_pcalloc(geo->pool, sizeof(ngx_http_gray_geofile_t));
 
     if (file == NULL) {
         (void) snprintf(why, NGX_HTTP_GRAY_GEO_WHY, "memory is short");
@@ -531,19 +475,15 @@ ngx_http_gray_geo_add(ngx_http_gray_geo_t *geo, ngx_str_t *name, char *why)
     }
 
     file->name = *name;
-    geo->file[geo->n] = file;
 
-    ngx_http_gray_geo_load(geo, geo->n);
+    ngx_http_gray_geofile_load(file);
 
-    if (file->loaded == NULL) {
-        ngx_memcpy(why, file->failure, NGX_HTTP_GRAY_GEO_WHY);
+    if (ngx_http_gray_geofile_take(file) != NGX_OK) {
+        (void) snprintf(why, NGX_HTTP_GRAY_GEO_WHY, "%s", file->failure);
         return NGX_ERROR;
     }
 
-    file->mmdb = file->loaded;
-    file->loaded = NULL;
-    file->tried = file->stamp;
-    geo->n++;
+    geo->file[geo->n++] = file;
 
     return NGX_OK;
 }
@@ -560,8 +500,8 @@ void
 ngx_http_gray_geo_info(ngx_http_gray_geo_t *geo, ngx_uint_t i,
     ngx_http_gray_geo_info_t *info)
 {
-    MMDB_metadata_s           *metadata;
-    ngx_http_gray_geo_file_t  *file;
+    MMDB_metadata_s          *metadata;
+    ngx_http_gray_geofile_t  *file;
 
     file = geo->file[i];
     metadata = &file->mmdb->metadata;
@@ -572,386 +512,28 @@ ngx_http_gray_geo_info(ngx_http_gray_geo_t *geo, ngx_uint_t i,
     info->built = metadata->build_epoch;
     info->ip_version = metadata->ip_version;
     info->nodes = metadata->node_count;
-    info->why = file->why[0] ? file->why : NULL;
+    info->why = ngx_http_gray_geofile_why(file);
 }
 
 
 ngx_uint_t
 ngx_http_gray_geo_due(ngx_http_gray_geo_t *geo, ngx_uint_t i, ngx_log_t *log)
 {
-    ngx_err_t                   err;
-    ngx_file_info_t             fi;
-    ngx_http_gray_geo_file_t   *file;
-    ngx_http_gray_geo_stamp_t   stamp;
+    return ngx_http_gray_geofile_due(geo->file[i], log);
+}
 
-    file = geo->file[i];
 
-    if (ngx_file_info(file->name.data, &fi) == NGX_FILE_ERROR) {
-        err = ngx_errno;
-
-        if (!file->gone) {
-            file->gone = 1;
-            ngx_memzero(&file->tried, sizeof(ngx_http_gray_geo_stamp_t));
-
-            ngx_http_gray_geo_failure(file, err, "stat() failed");
-            ngx_memcpy(file->why, file->failure, NGX_HTTP_GRAY_GEO_WHY);
-
-            ngx_log_error(NGX_LOG_ERR, log, 0,
-                          "gray_geoip \"%V\" is gone, what was read before "
-                          "stays in use: %s", &file->name, file->why);
-        }
-
-        return 0;
-    }
-
-    file->gone = 0;
-    ngx_http_gray_geo_stamp(&fi, &stamp);
-
-    if (ngx_http_gray_geo_same(&stamp, &file->tried)) {
-        return 0;
-    }
-
-    /* one that is written in place is left alone until it stays as it is */
-
-    if (stamp.inode == file->tried.inode && stamp.device == file->tried.device
-        && !ngx_http_gray_geo_same(&stamp, &file->written))
-    {
-        file->written = stamp;
-        (void) snprintf(file->why, NGX_HTTP_GRAY_GEO_WHY,
-                        "is being written");
-        return 0;
-    }
-
-    /* should it be gone when it is opened, then this one was tried */
-
-    file->stamp = stamp;
-
-    return 1;
+void
+ngx_http_gray_geo_load(ngx_http_gray_geo_t *geo, ngx_uint_t i)
+{
+    ngx_http_gray_geofile_load(geo->file[i]);
 }
 
 
 void
 ngx_http_gray_geo_swap(ngx_http_gray_geo_t *geo, ngx_uint_t i, ngx_log_t *log)
 {
-    ngx_http_gray_geo_file_t  *file;
-
-    file = geo->file[i];
-    file->tried = file->stamp;
-
-    if (file->loaded) {
-        ngx_http_gray_geo_close(file->mmdb);
+    if (ngx_http_gray_geofile_swap(geo->file[i], log)) {
         ngx_http_gray_geo_forget(geo);
-
-        file->mmdb = file->loaded;
-        file->loaded = NULL;
-        file->why[0] = '\0';
-
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "gray_geoip \"%V\" was read again, built %uL",
-                      &file->name,
-                      (uint64_t) file->mmdb->metadata.build_epoch);
-        return;
     }
-
-    ngx_memcpy(file->why, file->failure, NGX_HTTP_GRAY_GEO_WHY);
-
-    /* it is due again, when it stays as it is */
-
-    if (file->unsettled) {
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "gray_geoip \"%V\" cannot be used, what was read before "
-                  "stays in use: %s", &file->name, file->why);
-}
-
-
-/* writes to what is for swap() alone, and logs nothing */
-
-void
-ngx_http_gray_geo_load(ngx_http_gray_geo_t *geo, ngx_uint_t i)
-{
-    int                        fd;
-    ngx_http_gray_geo_file_t  *file;
-
-    file = geo->file[i];
-
-    file->loaded = NULL;
-    file->unsettled = 0;
-    file->failure[0] = '\0';
-
-    fd = open((char *) file->name.data, O_RDONLY|O_NONBLOCK|O_CLOEXEC);
-
-    if (fd == -1) {
-        ngx_http_gray_geo_failure(file, ngx_errno, "open() failed");
-        return;
-    }
-
-    ngx_http_gray_geo_read(file, fd);
-
-    (void) close(fd);
-}
-
-
-static void
-ngx_http_gray_geo_read(ngx_http_gray_geo_file_t *file, int fd)
-{
-    int                         copy;
-    char                        name[NGX_HTTP_GRAY_GEO_NAME];
-    ngx_int_t                   rc;
-    ngx_uint_t                  unlinked;
-    ngx_file_info_t             fi;
-    ngx_http_gray_geo_stamp_t   stamp;
-
-    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_http_gray_geo_failure(file, ngx_errno, "fstat() failed");
-        return;
-    }
-
-    ngx_http_gray_geo_stamp(&fi, &file->stamp);
-
-    if (!ngx_is_file(&fi)) {
-        ngx_http_gray_geo_failure(file, 0, "is not a file");
-        return;
-    }
-
-    if (ngx_file_size(&fi) == 0) {
-        ngx_http_gray_geo_failure(file, 0, "is empty");
-        return;
-    }
-
-    copy = ngx_http_gray_geo_anonymous(name, &unlinked);
-
-    if (copy == -1) {
-        ngx_http_gray_geo_failure(file, ngx_errno, "no file for a copy");
-        return;
-    }
-
-    rc = ngx_http_gray_geo_copy(fd, copy, ngx_file_size(&fi));
-
-    if (rc == NGX_ERROR) {
-        ngx_http_gray_geo_failure(file, ngx_errno, "copying failed");
-
-    } else if (rc == NGX_OK && ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_http_gray_geo_failure(file, ngx_errno, "fstat() failed");
-
-    } else {
-        ngx_http_gray_geo_stamp(&fi, &stamp);
-
-        if (rc == NGX_OK && ngx_http_gray_geo_same(&stamp, &file->stamp)) {
-            ngx_http_gray_geo_open(file, name);
-
-        } else {
-            ngx_http_gray_geo_failure(file, 0, "changed while it was read");
-            file->unsettled = 1;
-        }
-    }
-
-    if (unlinked) {
-        (void) unlink(name);
-    }
-
-    (void) close(copy);
-}
-
-
-/* a file that nobody else has; -1 with errno, if there is none to be had */
-
-static int
-ngx_http_gray_geo_anonymous(char *name, ngx_uint_t *unlinked)
-{
-    int  fd;
-
-    *unlinked = 0;
-
-#ifdef MFD_ALLOW_SEALING
-
-    fd = memfd_create("gray_geoip", MFD_CLOEXEC|MFD_ALLOW_SEALING);
-
-    if (fd != -1) {
-        (void) snprintf(name, NGX_HTTP_GRAY_GEO_NAME, "/proc/self/fd/%d", fd);
-
-        if (access(name, R_OK) == 0) {
-            return fd;
-        }
-
-        (void) close(fd);
-    }
-
-#endif
-
-    (void) snprintf(name, NGX_HTTP_GRAY_GEO_NAME, "%s/gray_geoip.XXXXXX",
-                    P_tmpdir);
-
-    fd = mkstemp(name);
-
-    if (fd != -1) {
-        *unlinked = 1;
-        (void) fcntl(fd, F_SETFD, FD_CLOEXEC);
-    }
-
-    return fd;
-}
-
-
-/* NGX_DECLINED: there was less of it, or more; NGX_ERROR with errno */
-
-static ngx_int_t
-ngx_http_gray_geo_copy(int from, int to, off_t size)
-{
-    int      err;
-    char    *buffer;
-    off_t    done;
-    ssize_t  n, written, m;
-
-    buffer = malloc(NGX_HTTP_GRAY_GEO_BUFFER);
-
-    if (buffer == NULL) {
-        ngx_set_errno(NGX_ENOMEM);
-        return NGX_ERROR;
-    }
-
-    for (done = 0; done <= size; done += n) {
-        n = read(from, buffer, NGX_HTTP_GRAY_GEO_BUFFER);
-
-        if (n == 0) {
-            break;
-        }
-
-        for (written = 0; written < n; written += m) {
-            m = write(to, buffer + written, n - written);
-
-            if (m == -1) {
-                break;
-            }
-        }
-
-        if (n == -1 || written < n) {
-            err = ngx_errno;
-            free(buffer);
-            ngx_set_errno(err);
-            return NGX_ERROR;
-        }
-    }
-
-    free(buffer);
-
-#ifdef F_SEAL_WRITE
-
-    /* a file on disk has no seals, nor a name that others know */
-
-    (void) fcntl(to, F_ADD_SEALS,
-                 F_SEAL_SEAL|F_SEAL_SHRINK|F_SEAL_GROW|F_SEAL_WRITE);
-
-#endif
-
-    return (done == size) ? NGX_OK : NGX_DECLINED;
-}
-
-
-static void
-ngx_http_gray_geo_open(ngx_http_gray_geo_file_t *file, const char *name)
-{
-    int          status;
-    MMDB_s      *mmdb;
-    const char  *fault;
-
-    mmdb = malloc(sizeof(MMDB_s));
-
-    if (mmdb == NULL) {
-        ngx_http_gray_geo_failure(file, 0, "memory is short");
-        return;
-    }
-
-    status = MMDB_open(name, MMDB_MODE_MMAP, mmdb);
-
-    if (status != MMDB_SUCCESS) {
-        ngx_http_gray_geo_failure(file,
-                                  (status == MMDB_IO_ERROR) ? ngx_errno : 0,
-                                  MMDB_strerror(status));
-        free(mmdb);
-        return;
-    }
-
-    fault = ngx_http_gray_geo_verify(mmdb);
-
-    if (fault) {
-        ngx_http_gray_geo_failure(file, 0, fault);
-        ngx_http_gray_geo_close(mmdb);
-        return;
-    }
-
-    file->loaded = mmdb;
-}
-
-
-/* NULL, or what is wrong */
-
-static const char *
-ngx_http_gray_geo_verify(MMDB_s *mmdb)
-{
-    size_t            tree, end;
-    MMDB_metadata_s  *metadata;
-
-    metadata = &mmdb->metadata;
-
-    /* the library may multiply with 32 bits */
-
-    tree = (size_t) metadata->node_count * (metadata->record_size / 4) + 16;
-    end = mmdb->metadata_section - mmdb->file_content
-          - (sizeof("\xab\xcd\xef" "MaxMind.com") - 1);
-
-    if (metadata->node_count == 0 || tree > end) {
-        return "the search tree does not fit in";
-    }
-
-    return ngx_http_gray_mmdb_verify(mmdb->file_content, metadata->node_count,
-                                     metadata->record_size, end - tree);
-}
-
-
-static void
-ngx_http_gray_geo_failure(ngx_http_gray_geo_file_t *file, ngx_err_t err,
-    const char *what)
-{
-    u_char  *p, *last;
-
-    last = (u_char *) file->failure + NGX_HTTP_GRAY_GEO_WHY - 1;
-    p = ngx_slprintf((u_char *) file->failure, last, "%s", what);
-
-    if (err) {
-        p = ngx_slprintf(p, last, " (%d: ", err);
-        p = ngx_strerror(err, p, last - p);
-        p = ngx_slprintf(p, last, ")");
-    }
-
-    *p = '\0';
-}
-
-
-static void
-ngx_http_gray_geo_stamp(ngx_file_info_t *fi, ngx_http_gray_geo_stamp_t *stamp)
-{
-    stamp->device = fi->st_dev;
-    stamp->inode = fi->st_ino;
-    stamp->size = fi->st_size;
-
-#if (NGX_DARWIN)
-    stamp->mtime = fi->st_mtimespec;
-#else
-    stamp->mtime = fi->st_mtim;
-#endif
-}
-
-
-static ngx_uint_t
-ngx_http_gray_geo_same(ngx_http_gray_geo_stamp_t *one,
-    ngx_http_gray_geo_stamp_t *two)
-{
-    return one->device == two->device
-           && one->inode == two->inode
-           && one->size == two->size
-           && one->mtime.tv_sec == two->mtime.tv_sec
-           && one->mtime.tv_nsec == two->mtime.tv_nsec;
 }

@@ -26,7 +26,12 @@ static void ngx_http_gray_given_time(ngx_http_gray_given_t *given,
     ngx_http_gray_faults_t *faults);
 static const ngx_http_gray_json_t *ngx_http_gray_given_find(
     ngx_http_gray_given_t *given, const ngx_str_t *name);
+static ngx_int_t ngx_http_gray_given_variable(ngx_http_gray_given_t *given,
+    ngx_http_gray_attribute_t *attribute, ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_given_values(ngx_http_gray_given_t *given,
+    ngx_http_gray_attribute_t *attribute, const ngx_http_gray_json_t *node,
+    ngx_http_gray_value_t *value);
+static ngx_int_t ngx_http_gray_given_joined(ngx_http_gray_given_t *given,
     ngx_http_gray_attribute_t *attribute, const ngx_http_gray_json_t *node,
     ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_given_scalar(ngx_http_gray_given_t *given,
@@ -215,13 +220,17 @@ ngx_http_gray_given_attribute(ngx_http_gray_given_t *given, ngx_pool_t *pool,
 {
     ngx_str_t  *unknown;
 
-    /* variables are given, whether or not nginx has them */
+    if (ngx_http_gray_attribute_resolve(&given->env, pool, attribute,
+                                        &unknown, why)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
 
-    if (attribute->type == NGX_HTTP_GRAY_GEO) {
+    /* of variables, it is the value that was given, once it is asked for */
+
+    if (attribute->type == NGX_HTTP_GRAY_VARIABLE) {
         attribute->source = NULL;
-
-        (void) ngx_http_gray_attribute_resolve(&given->env, pool, attribute,
-                                               &unknown, why);
     }
 
     return NGX_OK;
@@ -239,6 +248,10 @@ ngx_http_gray_given_get(ngx_http_gray_given_t *given,
         value->numeric = NGX_HTTP_GRAY_IS;
 
         return NGX_OK;
+    }
+
+    if (attribute->type == NGX_HTTP_GRAY_VARIABLE) {
+        return ngx_http_gray_given_variable(given, attribute, value);
     }
 
     node = ngx_http_gray_given_find(given, &attribute->name);
@@ -261,6 +274,42 @@ ngx_http_gray_given_get(ngx_http_gray_given_t *given,
 }
 
 
+/* it is read anew for each rule, and may be large */
+
+static ngx_int_t
+ngx_http_gray_given_variable(ngx_http_gray_given_t *given,
+    ngx_http_gray_attribute_t *attribute, ngx_http_gray_value_t *value)
+{
+    ngx_int_t                    rc;
+    const ngx_http_gray_json_t  *node;
+
+    if (attribute->source) {
+        *value = *(ngx_http_gray_value_t *) attribute->source;
+        return NGX_OK;
+    }
+
+    node = ngx_http_gray_given_find(given, &attribute->name);
+
+    if (node == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_gray_given_values(given, attribute, node, value);
+
+    if (rc == NGX_OK) {
+        attribute->source = ngx_palloc(given->pool,
+                                       sizeof(ngx_http_gray_value_t));
+        if (attribute->source == NULL) {
+            return NGX_ERROR;
+        }
+
+        *(ngx_http_gray_value_t *) attribute->source = *value;
+    }
+
+    return rc;
+}
+
+
 static ngx_int_t
 ngx_http_gray_given_values(ngx_http_gray_given_t *given,
     ngx_http_gray_attribute_t *attribute, const ngx_http_gray_json_t *node,
@@ -273,6 +322,11 @@ ngx_http_gray_given_values(ngx_http_gray_given_t *given,
     item = node;
 
     if (ngx_http_gray_json_type(node) == NGX_HTTP_GRAY_JSON_ARRAY) {
+
+        if (attribute->values == NGX_HTTP_GRAY_AS_NGINX) {
+            return ngx_http_gray_given_joined(given, attribute, node, value);
+        }
+
         item = ngx_http_gray_json_first(node);
     }
 
@@ -291,6 +345,10 @@ ngx_http_gray_given_values(ngx_http_gray_given_t *given,
         if (one.text.len) {
 
             if (n && attribute->values == NGX_HTTP_GRAY_ANY) {
+
+                if (n >= NGX_HTTP_GRAY_VALUES) {
+                    return NGX_ERROR;
+                }
 
                 last->next = ngx_palloc(given->pool,
                                         sizeof(ngx_http_gray_value_t));
@@ -317,6 +375,66 @@ ngx_http_gray_given_values(ngx_http_gray_given_t *given,
     }
 
     return n ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* what nginx makes of several: of headers all, since 1.23; else the first */
+
+static ngx_int_t
+ngx_http_gray_given_joined(ngx_http_gray_given_t *given,
+    ngx_http_gray_attribute_t *attribute, const ngx_http_gray_json_t *node,
+    ngx_http_gray_value_t *value)
+{
+    const ngx_http_gray_json_t  *item;
+#if (nginx_version >= 1023000)
+    u_char                      *p;
+    ngx_str_t                    text;
+    ngx_http_gray_value_t        one;
+#endif
+
+    item = ngx_http_gray_json_first(node);
+
+    if (item == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_gray_given_scalar(given, item, value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+#if (nginx_version >= 1023000)
+
+    if (ngx_strncasecmp(attribute->name.data, (u_char *) "$http_", 6) == 0) {
+
+        while ((item = ngx_http_gray_json_next(item)) != NULL) {
+
+            if (ngx_http_gray_given_scalar(given, item, &one) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            text.len = value->text.len + 2 + one.text.len;
+            text.data = ngx_pnalloc(given->pool, text.len);
+
+            if (text.data == NULL) {
+                return NGX_ERROR;
+            }
+
+            p = ngx_cpymem(text.data, value->text.data, value->text.len);
+            *p++ = ',';
+            *p++ = ' ';
+            ngx_memcpy(p, one.text.data, one.text.len);
+
+            value->text = text;
+        }
+    }
+
+#endif
+
+    if (attribute->decode) {
+        ngx_http_gray_attribute_decode(&value->text);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -402,15 +520,22 @@ ngx_http_gray_given_device(ngx_http_gray_given_t *given,
 }
 
 
-/* empty where it is not given as a string */
+/* of several the first; empty where it is not given as a string */
 
 static ngx_str_t
 ngx_http_gray_given_text(ngx_http_gray_given_t *given, const char *name)
 {
-    ngx_str_t  key;
+    ngx_str_t                    key;
+    const ngx_http_gray_json_t  *node;
 
     key.data = (u_char *) name;
     key.len = ngx_strlen(name);
 
-    return ngx_http_gray_json_text(ngx_http_gray_given_find(given, &key));
+    node = ngx_http_gray_given_find(given, &key);
+
+    if (ngx_http_gray_json_type(node) == NGX_HTTP_GRAY_JSON_ARRAY) {
+        node = ngx_http_gray_json_first(node);
+    }
+
+    return ngx_http_gray_json_text(node);
 }

@@ -17,7 +17,9 @@
  * above, plus one, where the entry begins.  An entry's first slot is its hash,
  * multiplied by the number of slots, above 2^64; from there on the next ones
  * follow.  Half of the slots are empty, so a lookup reads one or two, and then
- * the entry: at most a few cache misses, whatever the size.
+ * the entry: at most a few cache misses, whatever the size.  Of a million
+ * entries the worst takes some 60 slots; where one takes more than
+ * NGX_HTTP_GRAY_LIST_PROBES, somebody has chosen entries for their hashes.
  *
  * A file never changes.  It is made under another name, synced without its
  * header, then sealed with it and renamed, so a file that has a header is a
@@ -44,6 +46,7 @@
 #define NGX_HTTP_GRAY_LIST_MAGIC    0x3174736c79617267     /* "graylst1" */
 #define NGX_HTTP_GRAY_LIST_VERSION  1
 #define NGX_HTTP_GRAY_LIST_ALIGN    64
+#define NGX_HTTP_GRAY_LIST_PROBES   256
 
 #define NGX_HTTP_GRAY_LIST_WHY      320
 
@@ -366,6 +369,14 @@ ngx_http_gray_list_build(ngx_http_gray_list_build_t *build,
             build->duplicates++;
             break;
 
+        case NGX_ABORT:
+            ngx_http_gray_json_fault(&build->faults, NULL,
+                                     "line %lu has a hash like those of %d "
+                                     "other entries, as if it was made for "
+                                     "that", (unsigned long) line,
+                                     NGX_HTTP_GRAY_LIST_PROBES);
+            break;
+
         default: /* NGX_BUSY */
             ngx_http_gray_json_fault(&build->faults, NULL,
                                      "line %lu is one entry too many, a list "
@@ -525,7 +536,10 @@ ngx_http_gray_list_valid(ngx_http_gray_list_build_t *build, ngx_uint_t line,
 }
 
 
-/* NGX_OK; NGX_DECLINED: it is there already; NGX_BUSY: there are too many */
+/*
+ * NGX_OK; NGX_DECLINED: it is there already; NGX_BUSY: there are too many;
+ * NGX_ABORT: too many that have nearly the same hash.
+ */
 
 static ngx_int_t
 ngx_http_gray_list_insert(ngx_http_gray_list_build_t *build,
@@ -564,6 +578,10 @@ ngx_http_gray_list_insert(ngx_http_gray_list_build_t *build,
 
     if (build->info.entries == NGX_HTTP_GRAY_LIST_ENTRIES) {
         return NGX_BUSY;
+    }
+
+    if (n > NGX_HTTP_GRAY_LIST_PROBES) {
+        return NGX_ABORT;
     }
 
     build->info.entries++;

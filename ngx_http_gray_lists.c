@@ -5,18 +5,12 @@
 
 
 /*
- * The directory DIR of a zone and what this and other processes know of it.
- *
- * DIR/NAME.list is the last revision of a list (of one that was deleted, too,
- * so that revisions never come twice), DIR/.NAME.list.PID.N is one that a
- * process makes, DIR/.lists.lock is the lock file.
+ * What this process knows of the lists of a zone, and how it follows them.
  *
  * Who writes holds the lock: renames a file, then puts its header into the
  * table in the zone, then moves the zone's generation.  A lookup compares the
  * generation with the one it has seen, and maps the file anew where its list
- * has moved.  An entry of the table has two places for a header and a word
- * that says which of them is active, as a block of ngx_http_gray_shm.c has,
- * and is read without the lock by the same protocol.
+ * has moved.
  *
  * A process that dies between the rename and the table leaves a file that is
  * newer than the table.  Whoever takes the lock for that list next publishes
@@ -30,8 +24,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <dirent.h>
-#include <signal.h>
 #include <sys/mman.h>
 
 #include "ngx_http_gray_lists.h"
@@ -40,27 +32,7 @@
 #define NGX_HTTP_GRAY_LISTS_POLL    1000     /* ms */
 #define NGX_HTTP_GRAY_LISTS_SETTLE  2        /* s: a time of modification that
                                                 is not older may come twice */
-#define NGX_HTTP_GRAY_LISTS_STALE   3600     /* s, for temporary files */
 #define NGX_HTTP_GRAY_LISTS_ITEMS   256      /* names that rules may have */
-
-#define NGX_HTTP_GRAY_LISTS_SUFFIX  ".list"
-
-
-/* in the zone; "word" is a count, shifted by one, and the active place */
-
-typedef struct {
-    uint64_t                        word;
-    ngx_http_gray_list_info_t       info[2];
-    size_t                          len;
-    u_char                          name[NGX_HTTP_GRAY_NAME + 1];
-} ngx_http_gray_lists_entry_t;
-
-
-typedef struct {
-    uint64_t                        generation;   /* 0: was never loaded */
-    uint64_t                        n;
-    ngx_http_gray_lists_entry_t     entry[NGX_HTTP_GRAY_LISTS];
-} ngx_http_gray_lists_table_t;
 
 
 typedef struct {
@@ -74,15 +46,14 @@ typedef struct {
 
 struct ngx_http_gray_lists_s {
     ngx_http_gray_zone_t           *zone;
-    ngx_http_gray_lists_table_t    *table;        /* NULL: not there yet */
+    ngx_http_gray_revisions_t      *table;        /* NULL: not there yet */
 
     ngx_uint_t                      nitems;
     ngx_http_gray_lists_item_t     *item[NGX_HTTP_GRAY_LISTS_ITEMS];
 
     uint64_t                        none;         /* a generation */
 
-    int                             lock;         /* the lock file, or -1 */
-    ngx_uint_t                      locked;       /* unsigned  locked:1; */
+    ngx_http_gray_directory_t       directory;
 
     ngx_event_t                     event;
     struct timespec                 mtime;        /* of what was looked at */
@@ -108,27 +79,14 @@ typedef struct {
 #endif
 
 
-/* what is to be done with the files of a directory */
-
 typedef struct {
+    ngx_http_gray_directory_scan_t  scan;         /* must be the first */
     ngx_http_gray_zone_t           *zone;
-    ngx_log_t                      *log;
-    ngx_uint_t                      publish;      /* unsigned  publish:1; */
-    ngx_uint_t                      found;        /* things to be done under
-                                                     the lock */
     ngx_http_gray_lists_damaged_t   damaged;
 } ngx_http_gray_lists_scan_t;
 
 
 static void ngx_http_gray_lists_cleanup(void *data);
-static ngx_http_gray_lists_table_t *ngx_http_gray_lists_table(
-    ngx_http_gray_zone_t *zone);
-static ngx_http_gray_lists_entry_t *ngx_http_gray_lists_find(
-    ngx_http_gray_lists_table_t *table, ngx_str_t *name);
-static void ngx_http_gray_lists_read(ngx_http_gray_lists_entry_t *entry,
-    ngx_http_gray_list_info_t *info);
-static ngx_int_t ngx_http_gray_lists_file(ngx_http_gray_zone_t *zone,
-    ngx_str_t *name, ngx_http_gray_list_info_t *info);
 static void ngx_http_gray_lists_refresh(ngx_http_gray_list_t *list);
 static void ngx_http_gray_lists_map(ngx_http_gray_lists_item_t *item,
     uint64_t revision);
@@ -141,13 +99,12 @@ static void ngx_http_gray_lists_unmapped(ngx_event_t *ev);
 static void ngx_http_gray_lists_handler(ngx_event_t *ev);
 static void ngx_http_gray_lists_poll(ngx_http_gray_zone_t *zone,
     ngx_log_t *log);
-static ngx_int_t ngx_http_gray_lists_scan(ngx_http_gray_lists_scan_t *scan);
-static void ngx_http_gray_lists_scan_file(ngx_http_gray_lists_scan_t *scan,
+static ngx_int_t ngx_http_gray_lists_scan(ngx_http_gray_lists_scan_t *scan,
+    ngx_http_gray_zone_t *zone, ngx_log_t *log, ngx_uint_t publish);
+static void ngx_http_gray_lists_scan_file(ngx_http_gray_directory_scan_t *scan,
     ngx_str_t *name);
 static void ngx_http_gray_lists_scan_damaged(ngx_http_gray_lists_scan_t *scan,
     ngx_str_t *name);
-static void ngx_http_gray_lists_scan_temp(ngx_http_gray_lists_scan_t *scan,
-    const char *file);
 
 
 ngx_int_t
@@ -176,12 +133,13 @@ ngx_http_gray_lists_create(ngx_conf_t *cf, ngx_http_gray_zone_t *zone)
     ngx_memzero(lists, sizeof(ngx_http_gray_lists_t));
 
     lists->zone = zone;
-    lists->lock = -1;
+    lists->directory.path = zone->state;
+    lists->directory.lock = -1;
 
     cln->handler = ngx_http_gray_lists_cleanup;
 
     zone->lists = lists;
-    zone->area = sizeof(ngx_http_gray_lists_table_t);
+    zone->area = sizeof(ngx_http_gray_revisions_t);
 
     /* nobody else's: nginx refuses a path that has other data */
 
@@ -224,9 +182,9 @@ ngx_http_gray_lists_cleanup(void *data)
         ngx_del_timer(&lists->event);
     }
 
-    if (lists->lock != -1) {
-        (void) close(lists->lock);
-        lists->lock = -1;
+    if (lists->directory.lock != -1) {
+        (void) close(lists->directory.lock);
+        lists->directory.lock = -1;
     }
 }
 
@@ -235,11 +193,11 @@ ngx_int_t
 ngx_http_gray_lists_init_zone(ngx_http_gray_zone_t *zone,
     ngx_http_gray_zone_t *before)
 {
-    ngx_log_t                    *log;
-    ngx_uint_t                    i;
-    ngx_http_gray_lists_t        *lists;
-    ngx_http_gray_lists_scan_t    scan;
-    ngx_http_gray_lists_table_t  *table;
+    ngx_log_t                   *log;
+    ngx_uint_t                   i;
+    ngx_http_gray_lists_t       *lists;
+    ngx_http_gray_revisions_t   *table;
+    ngx_http_gray_lists_scan_t   scan;
 
     lists = zone->lists;
     log = zone->shm_zone->shm.log;
@@ -276,17 +234,11 @@ ngx_http_gray_lists_init_zone(ngx_http_gray_zone_t *zone,
     /* nobody can use the table of a zone that had no state, till now */
 
     if (before == NULL || before->state.len == 0) {
-        ngx_memzero(table, sizeof(ngx_http_gray_lists_table_t));
+        ngx_memzero(table, sizeof(ngx_http_gray_revisions_t));
     }
 
     if (table->generation == 0) {
-        ngx_memzero(&scan, sizeof(ngx_http_gray_lists_scan_t));
-
-        scan.zone = zone;
-        scan.log = log;
-        scan.publish = 1;
-
-        (void) ngx_http_gray_lists_scan(&scan);
+        (void) ngx_http_gray_lists_scan(&scan, zone, log, 1);
 
         lists->damaged = scan.damaged;
         table->generation++;
@@ -340,7 +292,7 @@ ngx_http_gray_lists_get(ngx_http_gray_zone_t *zone, ngx_str_t *name)
 
     lists = zone->lists;
 
-    if (lists == NULL || !ngx_http_gray_lists_name(name)) {
+    if (lists == NULL || !ngx_http_gray_directory_name(name)) {
         return NULL;
     }
 
@@ -385,11 +337,11 @@ ngx_int_t
 ngx_http_gray_lists_known(ngx_http_gray_zone_t *zone, ngx_str_t *name,
     ngx_uint_t networks, char *why, size_t size)
 {
-    u_char                        names[200];
-    ngx_int_t                     rc;
-    ngx_http_gray_list_info_t     info;
-    ngx_http_gray_lists_entry_t  *entry;
-    ngx_http_gray_lists_table_t  *table;
+    u_char                      names[200];
+    ngx_int_t                   rc;
+    ngx_http_gray_revision_t   *entry;
+    ngx_http_gray_revisions_t  *table;
+    ngx_http_gray_list_info_t   info;
 
     if (zone->lists == NULL) {
         (void) snprintf(why, size, "lists need \"state=DIR\" of gray_zone "
@@ -401,14 +353,15 @@ ngx_http_gray_lists_known(ngx_http_gray_zone_t *zone, ngx_str_t *name,
     /* while nginx reads its configuration there is no table, but the files */
 
     table = ngx_http_gray_lists_table(zone);
-    entry = table ? ngx_http_gray_lists_find(table, name) : NULL;
+    entry = table ? ngx_http_gray_revisions_find(table, name) : NULL;
 
     if (entry) {
-        ngx_http_gray_lists_read(entry, &info);
+        ngx_http_gray_revisions_read(entry, &info);
         rc = NGX_OK;
 
-    } else if (table == NULL && ngx_http_gray_lists_name(name)) {
-        rc = ngx_http_gray_lists_file(zone, name, &info);
+    } else if (table == NULL && ngx_http_gray_directory_name(name)) {
+        rc = ngx_http_gray_directory_file(ngx_http_gray_lists_directory(zone),
+                                          name, &info);
 
     } else {
         rc = NGX_DECLINED;
@@ -429,6 +382,19 @@ ngx_http_gray_lists_known(ngx_http_gray_zone_t *zone, ngx_str_t *name,
         return NGX_DECLINED;
     }
 
+    if (entry && ngx_http_gray_revisions_busy(&entry->deleting)) {
+        (void) snprintf(why, size, "list \"%.*s\" is just being deleted",
+                        (int) name->len, (char *) name->data);
+        return NGX_DECLINED;
+    }
+
+    if (entry && networks && ngx_http_gray_revisions_busy(&entry->changing)) {
+        (void) snprintf(why, size, "list \"%.*s\" is just being replaced by "
+                        "one that is not of networks", (int) name->len,
+                        (char *) name->data);
+        return NGX_DECLINED;
+    }
+
     if (networks && info.odd) {
         (void) snprintf(why, size, "list \"%.*s\" is not one of networks, its "
                         "line %llu is none", (int) name->len,
@@ -440,31 +406,18 @@ ngx_http_gray_lists_known(ngx_http_gray_zone_t *zone, ngx_str_t *name,
 }
 
 
-ngx_uint_t
-ngx_http_gray_lists_name(ngx_str_t *name)
+ngx_http_gray_directory_t *
+ngx_http_gray_lists_directory(ngx_http_gray_zone_t *zone)
 {
-    u_char      c;
-    ngx_uint_t  i;
+    ngx_http_gray_lists_t  *lists;
 
-    if (name->len == 0 || name->len > NGX_HTTP_GRAY_NAME
-        || name->data[0] < 'a' || name->data[0] > 'z')
-    {
-        return 0;
-    }
+    lists = zone->lists;
 
-    for (i = 1; i < name->len; i++) {
-        c = name->data[i];
-
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_') {
-            return 0;
-        }
-    }
-
-    return 1;
+    return lists ? &lists->directory : NULL;
 }
 
 
-static ngx_http_gray_lists_table_t *
+ngx_http_gray_revisions_t *
 ngx_http_gray_lists_table(ngx_http_gray_zone_t *zone)
 {
     ngx_http_gray_lists_t  *lists;
@@ -479,7 +432,7 @@ ngx_int_t
 ngx_http_gray_lists_item(ngx_http_gray_zone_t *zone, ngx_uint_t i,
     ngx_str_t *name, ngx_http_gray_list_info_t *info)
 {
-    ngx_http_gray_lists_table_t  *table;
+    ngx_http_gray_revisions_t  *table;
 
     table = ngx_http_gray_lists_table(zone);
 
@@ -490,7 +443,7 @@ ngx_http_gray_lists_item(ngx_http_gray_zone_t *zone, ngx_uint_t i,
     name->data = table->entry[i].name;
     name->len = table->entry[i].len;
 
-    ngx_http_gray_lists_read(&table->entry[i], info);
+    ngx_http_gray_revisions_read(&table->entry[i], info);
 
     return NGX_OK;
 }
@@ -533,116 +486,14 @@ ngx_http_gray_lists_damaged(ngx_http_gray_zone_t *zone)
 }
 
 
-static ngx_http_gray_lists_entry_t *
-ngx_http_gray_lists_find(ngx_http_gray_lists_table_t *table, ngx_str_t *name)
-{
-    uint64_t                      i, n;
-    ngx_http_gray_lists_entry_t  *entry;
-
-    n = __atomic_load_n(&table->n, __ATOMIC_ACQUIRE);
-
-    for (i = 0; i < n; i++) {
-        entry = &table->entry[i];
-
-        if (entry->len == name->len
-            && ngx_memcmp(entry->name, name->data, name->len) == 0)
-        {
-            return entry;
-        }
-    }
-
-    return NULL;
-}
-
-
-/* a writer needs a whole file to overtake a reader, so this ends */
-
-static void
-ngx_http_gray_lists_read(ngx_http_gray_lists_entry_t *entry,
-    ngx_http_gray_list_info_t *info)
-{
-    uint64_t  word;
-
-    do {
-        word = __atomic_load_n(&entry->word, __ATOMIC_ACQUIRE);
-        *info = entry->info[word & 1];
-
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-
-    } while (__atomic_load_n(&entry->word, __ATOMIC_RELAXED) != word);
-}
-
-
-ngx_int_t
-ngx_http_gray_lists_path(ngx_http_gray_zone_t *zone, ngx_str_t *name,
-    const char *prefix, const char *suffix, char *path, size_t size)
-{
-    int  n;
-
-    n = snprintf(path, size, "%.*s/%s%.*s" NGX_HTTP_GRAY_LISTS_SUFFIX "%s",
-                 (int) zone->state.len, (char *) zone->state.data, prefix,
-                 (int) name->len, (char *) name->data, suffix);
-
-    return (n > 0 && (size_t) n < size) ? NGX_OK : NGX_DECLINED;
-}
-
-
-int
-ngx_http_gray_lists_open(ngx_http_gray_zone_t *zone, ngx_str_t *name)
-{
-    char  path[NGX_MAX_PATH];
-
-    if (ngx_http_gray_lists_path(zone, name, "", "", path, sizeof(path))
-        != NGX_OK)
-    {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-
-    /* not to wait for a pipe that somebody put there */
-
-    return open(path, O_RDONLY|O_CLOEXEC|O_NONBLOCK);
-}
-
-
-/* NGX_OK; NGX_DECLINED (none); NGX_ERROR (errno, or 0 where it is no list) */
-
-static ngx_int_t
-ngx_http_gray_lists_file(ngx_http_gray_zone_t *zone, ngx_str_t *name,
-    ngx_http_gray_list_info_t *info)
-{
-    int        fd;
-    ngx_int_t  rc;
-    ngx_err_t  err;
-
-    fd = ngx_http_gray_lists_open(zone, name);
-
-    if (fd == -1) {
-        return ngx_errno == NGX_ENOENT ? NGX_DECLINED : NGX_ERROR;
-    }
-
-    rc = ngx_http_gray_list_stat(fd, info);
-    err = (rc == NGX_ERROR) ? ngx_errno : 0;
-
-    (void) close(fd);
-
-    if (rc != NGX_OK) {
-        ngx_set_errno(err);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_http_gray_lists_refresh(ngx_http_gray_list_t *list)
 {
-    uint64_t                      generation;
-    ngx_http_gray_list_info_t     info;
-    ngx_http_gray_lists_item_t   *item;
-    ngx_http_gray_lists_entry_t  *entry;
-    ngx_http_gray_lists_table_t  *table;
+    uint64_t                     generation;
+    ngx_http_gray_revision_t    *entry;
+    ngx_http_gray_revisions_t   *table;
+    ngx_http_gray_list_info_t    info;
+    ngx_http_gray_lists_item_t  *item;
 
     item = (ngx_http_gray_lists_item_t *) list;
     table = item->lists->table;
@@ -652,7 +503,7 @@ ngx_http_gray_lists_refresh(ngx_http_gray_list_t *list)
     }
 
     generation = __atomic_load_n(&table->generation, __ATOMIC_ACQUIRE);
-    entry = ngx_http_gray_lists_find(table, &item->name);
+    entry = ngx_http_gray_revisions_find(table, &item->name);
 
     list->seen = generation;
 
@@ -660,7 +511,7 @@ ngx_http_gray_lists_refresh(ngx_http_gray_list_t *list)
         return;
     }
 
-    ngx_http_gray_lists_read(entry, &info);
+    ngx_http_gray_revisions_read(entry, &info);
 
     if (info.deleted) {
         ngx_http_gray_list_unmap(list);
@@ -690,7 +541,7 @@ ngx_http_gray_lists_map(ngx_http_gray_lists_item_t *item, uint64_t revision)
     list = &item->list;
     rc = NGX_ERROR;
 
-    fd = ngx_http_gray_lists_open(item->lists->zone, &item->name);
+    fd = ngx_http_gray_directory_open(&item->lists->directory, &item->name);
 
     if (fd != -1) {
         rc = ngx_http_gray_list_stat(fd, &info);
@@ -786,97 +637,25 @@ ngx_http_gray_lists_unmapped(ngx_event_t *ev)
 
 
 ngx_int_t
-ngx_http_gray_lists_lock(ngx_http_gray_zone_t *zone, ngx_log_t *log)
-{
-    char                    path[NGX_MAX_PATH];
-    ngx_err_t               err;
-    struct flock            fl;
-    ngx_http_gray_lists_t  *lists;
-
-    lists = zone->lists;
-
-    if (lists->locked) {
-        return NGX_AGAIN;
-    }
-
-    if (lists->lock == -1) {
-        (void) snprintf(path, sizeof(path), "%.*s/.lists.lock",
-                        (int) zone->state.len, (char *) zone->state.data);
-
-        lists->lock = open(path, O_RDWR|O_CREAT|O_CLOEXEC, 0600);
-
-        if (lists->lock == -1) {
-            ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
-                          "gray: open() \"%s\" failed", path);
-            return NGX_ERROR;
-        }
-    }
-
-    ngx_memzero(&fl, sizeof(struct flock));
-    fl.l_type = F_WRLCK;
-    fl.l_whence = SEEK_SET;
-
-    if (fcntl(lists->lock, F_SETLK, &fl) == -1) {
-        err = ngx_errno;
-
-        if (err == NGX_EAGAIN || err == NGX_EACCES) {
-            return NGX_AGAIN;
-        }
-
-        ngx_log_error(NGX_LOG_ERR, log, err,
-                      "gray: fcntl(F_SETLK) \"%V/.lists.lock\" failed",
-                      &zone->state);
-        return NGX_ERROR;
-    }
-
-    lists->locked = 1;
-
-    return NGX_OK;
-}
-
-
-void
-ngx_http_gray_lists_unlock(ngx_http_gray_zone_t *zone)
-{
-    struct flock            fl;
-    ngx_http_gray_lists_t  *lists;
-
-    lists = zone->lists;
-
-    ngx_memzero(&fl, sizeof(struct flock));
-    fl.l_type = F_UNLCK;
-    fl.l_whence = SEEK_SET;
-
-    if (fcntl(lists->lock, F_SETLK, &fl) == -1) {
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
-                      "gray: fcntl(F_UNLCK) \"%V/.lists.lock\" failed",
-                      &zone->state);
-    }
-
-    lists->locked = 0;
-}
-
-
-ngx_int_t
 ngx_http_gray_lists_present_locked(ngx_http_gray_zone_t *zone,
     ngx_str_t *name, ngx_http_gray_list_info_t *info)
 {
-    ngx_int_t                     rc;
-    ngx_http_gray_list_info_t     file;
-    ngx_http_gray_lists_entry_t  *entry;
-    ngx_http_gray_lists_table_t  *table;
+    ngx_int_t                   rc;
+    ngx_http_gray_revision_t   *entry;
+    ngx_http_gray_revisions_t  *table;
+    ngx_http_gray_list_info_t   file;
 
     table = ngx_http_gray_lists_table(zone);
-    entry = ngx_http_gray_lists_find(table, name);
+    entry = ngx_http_gray_revisions_find(table, name);
 
     ngx_memzero(info, sizeof(ngx_http_gray_list_info_t));
 
     if (entry) {
-        ngx_http_gray_lists_read(entry, info);
+        ngx_http_gray_revisions_read(entry, info);
     }
 
-    rc = ngx_http_gray_lists_file(zone, name, &file);
-
+    rc = ngx_http_gray_directory_file(ngx_http_gray_lists_directory(zone), name,
+                                      &file);
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
@@ -884,8 +663,12 @@ ngx_http_gray_lists_present_locked(ngx_http_gray_zone_t *zone,
     if (rc == NGX_OK && file.revision > info->revision) {
         *info = file;
 
+        if (entry == NULL && table->n == NGX_HTTP_GRAY_REVISIONS) {
+            return NGX_BUSY;
+        }
+
         if (entry || !file.deleted) {
-            (void) ngx_http_gray_lists_publish_locked(zone, name, &file);
+            (void) ngx_http_gray_revisions_publish_locked(table, name, &file);
         }
 
         return NGX_OK;
@@ -895,63 +678,7 @@ ngx_http_gray_lists_present_locked(ngx_http_gray_zone_t *zone,
         return NGX_OK;
     }
 
-    return table->n == NGX_HTTP_GRAY_LISTS ? NGX_BUSY : NGX_DECLINED;
-}
-
-
-ngx_int_t
-ngx_http_gray_lists_publish_locked(ngx_http_gray_zone_t *zone,
-    ngx_str_t *name, ngx_http_gray_list_info_t *info)
-{
-    uint64_t                      active;
-    ngx_uint_t                    added;
-    ngx_http_gray_lists_entry_t  *entry;
-    ngx_http_gray_lists_table_t  *table;
-
-    table = ngx_http_gray_lists_table(zone);
-    entry = ngx_http_gray_lists_find(table, name);
-    added = (entry == NULL);
-
-    if (added) {
-        if (table->n == NGX_HTTP_GRAY_LISTS) {
-            return NGX_BUSY;
-        }
-
-        /* a process may have died here, so there may be something */
-
-        entry = &table->entry[table->n];
-        ngx_memzero(entry, sizeof(ngx_http_gray_lists_entry_t));
-
-        entry->len = name->len;
-        ngx_memcpy(entry->name, name->data, name->len);
-    }
-
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-
-    active = !(entry->word & 1);
-    entry->info[active] = *info;
-
-    __atomic_store_n(&entry->word, ((entry->word >> 1) + 1) << 1 | active,
-                     __ATOMIC_RELEASE);
-
-    if (added) {
-        __atomic_store_n(&table->n, table->n + 1, __ATOMIC_RELEASE);
-    }
-
-    ngx_http_gray_lists_recall_locked(zone);
-
-    return NGX_OK;
-}
-
-
-void
-ngx_http_gray_lists_recall_locked(ngx_http_gray_zone_t *zone)
-{
-    ngx_http_gray_lists_table_t  *table;
-
-    table = ngx_http_gray_lists_table(zone);
-
-    (void) __atomic_fetch_add(&table->generation, 1, __ATOMIC_ACQ_REL);
+    return table->n == NGX_HTTP_GRAY_REVISIONS ? NGX_BUSY : NGX_DECLINED;
 }
 
 
@@ -975,10 +702,6 @@ ngx_http_gray_lists_handler(ngx_event_t *ev)
 {
     ngx_uint_t              i;
     ngx_http_gray_lists_t  *lists;
-
-    if (ngx_exiting || ngx_quit || ngx_terminate) {
-        return;
-    }
 
     lists = ev->data;
 
@@ -1015,93 +738,59 @@ ngx_http_gray_lists_poll(ngx_http_gray_zone_t *zone, ngx_log_t *log)
         return;
     }
 
-    ngx_memzero(&scan, sizeof(ngx_http_gray_lists_scan_t));
-
-    scan.zone = zone;
-    scan.log = log;
-
-    if (ngx_http_gray_lists_scan(&scan) != NGX_OK) {
+    if (ngx_http_gray_lists_scan(&scan, zone, log, 0) != NGX_OK) {
         return;
     }
 
-    if (scan.found) {
+    if (scan.scan.found) {
 
-        if (ngx_http_gray_lists_lock(zone, log) != NGX_OK) {
+        if (ngx_http_gray_directory_lock(&lists->directory, log) != NGX_OK) {
             return;
         }
 
-        scan.publish = 1;
-        scan.damaged.n = 0;
+        (void) ngx_http_gray_lists_scan(&scan, zone, log, 1);
 
-        (void) ngx_http_gray_lists_scan(&scan);
-
-        ngx_http_gray_lists_unlock(zone);
+        ngx_http_gray_directory_unlock(&lists->directory);
     }
 
     lists->damaged = scan.damaged;
     lists->mtime = st.st_mtim;
-    lists->settled = (ngx_abs(ngx_time() - st.st_mtim.tv_sec)
-                      > NGX_HTTP_GRAY_LISTS_SETTLE);
+    lists->settled = (scan.scan.unfinished == 0
+                      && ngx_abs(ngx_time() - st.st_mtim.tv_sec)
+                         > NGX_HTTP_GRAY_LISTS_SETTLE);
 }
 
 
 static ngx_int_t
-ngx_http_gray_lists_scan(ngx_http_gray_lists_scan_t *scan)
+ngx_http_gray_lists_scan(ngx_http_gray_lists_scan_t *scan,
+    ngx_http_gray_zone_t *zone, ngx_log_t *log, ngx_uint_t publish)
 {
-    DIR            *dir;
-    size_t          len;
-    char            path[NGX_MAX_PATH];
-    ngx_str_t       name;
-    struct dirent  *entry;
+    ngx_memzero(scan, sizeof(ngx_http_gray_lists_scan_t));
 
-    (void) snprintf(path, sizeof(path), "%.*s", (int) scan->zone->state.len,
-                    (char *) scan->zone->state.data);
+    scan->zone = zone;
+    scan->scan.dir = ngx_http_gray_lists_directory(zone);
+    scan->scan.log = log;
+    scan->scan.publish = publish;
+    scan->scan.list = ngx_http_gray_lists_scan_file;
 
-    dir = opendir(path);
-
-    if (dir == NULL) {
-        ngx_log_error(NGX_LOG_ERR, scan->log, ngx_errno,
-                      "gray: opendir() \"%s\" failed", path);
-        return NGX_ERROR;
-    }
-
-    while ((entry = readdir(dir)) != NULL) {
-
-        if (entry->d_name[0] == '.') {
-            ngx_http_gray_lists_scan_temp(scan, entry->d_name);
-            continue;
-        }
-
-        len = ngx_strlen(entry->d_name);
-
-        if (len < sizeof(NGX_HTTP_GRAY_LISTS_SUFFIX) - 1) {
-            continue;
-        }
-
-        name.data = (u_char *) entry->d_name;
-        name.len = len - (sizeof(NGX_HTTP_GRAY_LISTS_SUFFIX) - 1);
-
-        if (ngx_strcmp(name.data + name.len, NGX_HTTP_GRAY_LISTS_SUFFIX) == 0
-            && ngx_http_gray_lists_name(&name))
-        {
-            ngx_http_gray_lists_scan_file(scan, &name);
-        }
-    }
-
-    (void) closedir(dir);
-
-    return NGX_OK;
+    return ngx_http_gray_directory_scan(&scan->scan);
 }
 
 
 static void
-ngx_http_gray_lists_scan_file(ngx_http_gray_lists_scan_t *scan,
+ngx_http_gray_lists_scan_file(ngx_http_gray_directory_scan_t *scan,
     ngx_str_t *name)
 {
-    ngx_http_gray_list_info_t     file, info;
-    ngx_http_gray_lists_entry_t  *entry;
+    ngx_http_gray_zone_t        *zone;
+    ngx_http_gray_revision_t    *entry;
+    ngx_http_gray_revisions_t   *table;
+    ngx_http_gray_list_info_t    file, info;
+    ngx_http_gray_lists_scan_t  *ls;
 
-    switch (ngx_http_gray_lists_file(scan->zone, name, &file)) {
+    ls = (ngx_http_gray_lists_scan_t *) scan;
+    zone = ls->zone;
+
+    switch (ngx_http_gray_directory_file(scan->dir, name, &file)) {
 
     case NGX_OK:
         break;
@@ -1110,14 +799,15 @@ ngx_http_gray_lists_scan_file(ngx_http_gray_lists_scan_t *scan,
         return;
 
     default: /* NGX_ERROR */
-        ngx_http_gray_lists_scan_damaged(scan, name);
+        ngx_http_gray_lists_scan_damaged(ls, name);
         return;
     }
 
-    entry = ngx_http_gray_lists_find(ngx_http_gray_lists_table(scan->zone),
-                                     name);
+    table = ngx_http_gray_lists_table(zone);
+    entry = ngx_http_gray_revisions_find(table, name);
+
     if (entry) {
-        ngx_http_gray_lists_read(entry, &info);
+        ngx_http_gray_revisions_read(entry, &info);
     }
 
     /* what is deleted and not known need not be known */
@@ -1131,12 +821,11 @@ ngx_http_gray_lists_scan_file(ngx_http_gray_lists_scan_t *scan,
         return;
     }
 
-    if (ngx_http_gray_lists_publish_locked(scan->zone, name, &file) != NGX_OK)
-    {
+    if (ngx_http_gray_revisions_publish_locked(table, name, &file) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, scan->log, 0,
                       "gray: list \"%V\" is one too many for gray_zone "
                       "\"%V\", which has at most %d", name,
-                      &scan->zone->shm_zone->shm.name, NGX_HTTP_GRAY_LISTS);
+                      &zone->shm_zone->shm.name, NGX_HTTP_GRAY_REVISIONS);
     }
 }
 
@@ -1167,59 +856,8 @@ ngx_http_gray_lists_scan_damaged(ngx_http_gray_lists_scan_t *scan,
         }
     }
 
-    ngx_log_error(NGX_LOG_ERR, scan->log, err,
+    ngx_log_error(NGX_LOG_ERR, scan->scan.log, err,
                   "gray: \"%V/%V.list\" is no list, is damaged, or is of "
                   "another machine or version; it is left alone",
                   &scan->zone->state, name);
-}
-
-
-/* .NAME.list.PID.N of a process that is no more, or of long ago */
-
-static void
-ngx_http_gray_lists_scan_temp(ngx_http_gray_lists_scan_t *scan,
-    const char *file)
-{
-    char         path[NGX_MAX_PATH];
-    long         pid;
-    const char  *p;
-    struct stat  st;
-
-    p = strstr(file, NGX_HTTP_GRAY_LISTS_SUFFIX ".");
-
-    if (p == NULL || scan->zone->lists == NULL) {
-        return;
-    }
-
-    pid = strtol(p + sizeof(NGX_HTTP_GRAY_LISTS_SUFFIX), NULL, 10);
-
-    if (pid <= 0
-        || snprintf(path, sizeof(path), "%.*s/%s",
-                    (int) scan->zone->state.len,
-                    (char *) scan->zone->state.data, file)
-           >= (int) sizeof(path))
-    {
-        return;
-    }
-
-    if ((kill((pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH)
-        && (stat(path, &st) == -1
-            || ngx_time() - st.st_mtime < NGX_HTTP_GRAY_LISTS_STALE))
-    {
-        return;
-    }
-
-    if (!scan->publish) {
-        scan->found++;
-        return;
-    }
-
-    /* not when zones are initialised: there nothing is changed */
-
-    if (((ngx_http_gray_lists_t *) scan->zone->lists)->locked
-        && unlink(path) == 0)
-    {
-        ngx_log_error(NGX_LOG_NOTICE, scan->log, 0,
-                      "gray: removed \"%s\", which was never finished", path);
-    }
 }

@@ -12,11 +12,12 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_directory.h"
 #include "ngx_http_gray_list.h"
+#include "ngx_http_gray_revisions.h"
 #include "ngx_http_gray_shm.h"
 
 
-#define NGX_HTTP_GRAY_LISTS          64      /* of a zone */
 #define NGX_HTTP_GRAY_LISTS_DAMAGED  8       /* that are remembered */
 
 
@@ -72,9 +73,6 @@ ngx_http_gray_list_t *ngx_http_gray_lists_get(ngx_http_gray_zone_t *zone,
 ngx_int_t ngx_http_gray_lists_known(ngx_http_gray_zone_t *zone,
     ngx_str_t *name, ngx_uint_t networks, char *why, size_t size);
 
-/* [a-z][a-z0-9_]*, at most 63 characters */
-ngx_uint_t ngx_http_gray_lists_name(ngx_str_t *name);
-
 /* list number "i", deleted ones too: NGX_OK, or NGX_DECLINED behind the last */
 ngx_int_t ngx_http_gray_lists_item(ngx_http_gray_zone_t *zone, ngx_uint_t i,
     ngx_str_t *name, ngx_http_gray_list_info_t *info);
@@ -87,25 +85,11 @@ ngx_http_gray_lists_damaged_t *ngx_http_gray_lists_damaged(
     ngx_http_gray_zone_t *zone);
 
 
-/*
- * The name of a list's file, a C string: "prefix" and "suffix" are put around
- * NAME.list.  NGX_OK or NGX_DECLINED (too long).
- */
-ngx_int_t ngx_http_gray_lists_path(ngx_http_gray_zone_t *zone,
-    ngx_str_t *name, const char *prefix, const char *suffix, char *path,
-    size_t size);
-
-/* opens the file of a list: a descriptor, or -1 with errno */
-int ngx_http_gray_lists_open(ngx_http_gray_zone_t *zone, ngx_str_t *name);
-
-/*
- * The write lock of the directory, among all processes and within this one;
- * it is tried only.  NGX_OK; NGX_AGAIN where somebody else has it; NGX_ERROR
- * with a log line.
- */
-ngx_int_t ngx_http_gray_lists_lock(ngx_http_gray_zone_t *zone,
-    ngx_log_t *log);
-void ngx_http_gray_lists_unlock(ngx_http_gray_zone_t *zone);
+/* NULL where the zone has no lists; the table comes with the zone's memory */
+ngx_http_gray_directory_t *ngx_http_gray_lists_directory(
+    ngx_http_gray_zone_t *zone);
+ngx_http_gray_revisions_t *ngx_http_gray_lists_table(
+    ngx_http_gray_zone_t *zone);
 
 /*
  * What there is, from the file and the table; what only the file has is
@@ -115,13 +99,6 @@ void ngx_http_gray_lists_unlock(ngx_http_gray_zone_t *zone);
  */
 ngx_int_t ngx_http_gray_lists_present_locked(ngx_http_gray_zone_t *zone,
     ngx_str_t *name, ngx_http_gray_list_info_t *info);
-
-/* for all processes at once: NGX_OK, or NGX_BUSY where the table is full */
-ngx_int_t ngx_http_gray_lists_publish_locked(ngx_http_gray_zone_t *zone,
-    ngx_str_t *name, ngx_http_gray_list_info_t *info);
-
-/* what is mapped may be a file that was taken back: all look again */
-void ngx_http_gray_lists_recall_locked(ngx_http_gray_zone_t *zone);
 
 
 #if (NGX_THREADS)

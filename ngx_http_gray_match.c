@@ -126,6 +126,18 @@ ngx_int_t
 ngx_http_gray_match_regex(ngx_http_gray_test_t *test,
     ngx_http_gray_value_t *value)
 {
+    test->u.patterns.left = test->u.patterns.n * NGX_HTTP_GRAY_PATTERN_STEPS;
+
+    return ngx_http_gray_match_patterns(test, value);
+}
+
+
+/* likewise, with the steps that are left: for one of several values */
+
+ngx_int_t
+ngx_http_gray_match_patterns(ngx_http_gray_test_t *test,
+    ngx_http_gray_value_t *value)
+{
     ngx_int_t    rc;
     ngx_str_t   *text;
     ngx_uint_t   i;
@@ -137,9 +149,10 @@ ngx_http_gray_match_regex(ngx_http_gray_test_t *test,
     }
 
     for (i = 0; i < test->u.patterns.n; i++) {
-        rc = ngx_http_gray_pattern_match(&test->u.patterns.elts[i],
-                                         test->u.patterns.context, text,
-                                         test->u.patterns.limited);
+        rc = ngx_http_gray_pattern_try(&test->u.patterns.elts[i],
+                                       test->u.patterns.context, text,
+                                       &test->u.patterns.left,
+                                       test->u.patterns.limited);
         if (rc != 0) {
             return rc;
         }
@@ -267,9 +280,14 @@ ngx_http_gray_match_in_list(ngx_http_gray_test_t *test,
 
     text = ngx_http_gray_match_text(value);
 
-    return text ? ngx_http_gray_list_has(test->u.list, text,
-                                         ngx_http_gray_value_hash(value))
-                : NGX_ERROR;
+    /* there is none where nginx.conf has lost "state", say */
+
+    if (text == NULL || test->u.list == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_gray_list_has(test->u.list, text,
+                                  ngx_http_gray_value_hash(value));
 }
 
 
@@ -277,8 +295,9 @@ ngx_int_t
 ngx_http_gray_match_cidr_list(ngx_http_gray_test_t *test,
     ngx_http_gray_value_t *value)
 {
-    if (value->address != NGX_HTTP_GRAY_IS
-        && ngx_http_gray_value_address(value) != NGX_OK)
+    if (test->u.list == NULL
+        || (value->address != NGX_HTTP_GRAY_IS
+            && ngx_http_gray_value_address(value) != NGX_OK))
     {
         return NGX_ERROR;
     }

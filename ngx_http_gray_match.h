@@ -55,6 +55,7 @@ struct ngx_http_gray_test_s {
             ngx_http_gray_pattern_t *elts;
             ngx_uint_t               n;
             void                    *context;
+            ngx_int_t                left;       /* steps, for all values */
             ngx_uint_t              *limited;    /* or NULL */
         } patterns;
 
@@ -82,6 +83,8 @@ ngx_int_t ngx_http_gray_match_suffix(ngx_http_gray_test_t *test,
 ngx_int_t ngx_http_gray_match_contains(ngx_http_gray_test_t *test,
     ngx_http_gray_value_t *value);
 ngx_int_t ngx_http_gray_match_regex(ngx_http_gray_test_t *test,
+    ngx_http_gray_value_t *value);
+ngx_int_t ngx_http_gray_match_patterns(ngx_http_gray_test_t *test,
     ngx_http_gray_value_t *value);
 ngx_int_t ngx_http_gray_match_cidr(ngx_http_gray_test_t *test,
     ngx_http_gray_value_t *value);

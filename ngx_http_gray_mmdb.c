@@ -7,6 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <sys/mman.h>
+
 #include "ngx_http_gray_mmdb.h"
 
 
@@ -27,6 +29,9 @@
  * itself, too, if a pointer leads there; so a byte is read as often as values
  * are nested there, at most.  Files that need more are refused, so the time is
  * linear in the size, whatever the file.
+ *
+ * "seen" is mapped for itself: what threads get by malloc() stays theirs when
+ * it is freed, and each file may be read by another thread.
  */
 
 
@@ -101,6 +106,7 @@ const char *
 ngx_http_gray_mmdb_verify(const u_char *tree, uint32_t nodes, ngx_uint_t bits,
     size_t size)
 {
+    size_t                bytes;
     ngx_http_gray_mmdb_t  m;
 
     memset(&m, 0, sizeof(ngx_http_gray_mmdb_t));
@@ -109,16 +115,18 @@ ngx_http_gray_mmdb_verify(const u_char *tree, uint32_t nodes, ngx_uint_t bits,
     m.size = size;
     m.left = (uint64_t) size * (NGX_HTTP_GRAY_MMDB_DEPTH + 1);
 
-    m.seen = calloc(size / 8 + 1, 1);
+    bytes = size / 8 + 1;
+    m.seen = mmap(NULL, bytes, PROT_READ|PROT_WRITE,
+                  MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
 
-    if (m.seen == NULL) {
+    if (m.seen == MAP_FAILED) {
         return "memory is short";
     }
 
     ngx_http_gray_mmdb_tree(&m, tree, nodes, bits);
 
     free(m.queue);
-    free(m.seen);
+    (void) munmap(m.seen, bytes);
 
     return m.fault;
 }

@@ -27,7 +27,6 @@
 #include "ngx_http_gray_pattern.h"
 
 
-#define NGX_HTTP_GRAY_PATTERN_STEPS   20000
 #define NGX_HTTP_GRAY_PATTERN_HEAP    1024      /* kilobytes */
 #define NGX_HTTP_GRAY_PATTERN_SIZE    65536     /* bytes, compiled */
 #define NGX_HTTP_GRAY_PATTERN_GROUPS  100
@@ -54,16 +53,34 @@ ngx_int_t
 ngx_http_gray_pattern_match(const ngx_http_gray_pattern_t *pattern,
     void *context, const ngx_str_t *text, ngx_uint_t *limited)
 {
+    ngx_int_t  left;
+
+    left = NGX_HTTP_GRAY_PATTERN_STEPS;
+
+    return ngx_http_gray_pattern_try(pattern, context, text, &left, limited);
+}
+
+
+ngx_int_t
+ngx_http_gray_pattern_try(const ngx_http_gray_pattern_t *pattern,
+    void *context, const ngx_str_t *text, ngx_int_t *left,
+    ngx_uint_t *limited)
+{
     int                             rc;
+    ngx_int_t                       steps;
     ngx_http_gray_pattern_budget_t  budget;
 
-    budget.left = NGX_HTTP_GRAY_PATTERN_STEPS;
+    steps = ngx_min(*left, NGX_HTTP_GRAY_PATTERN_STEPS);
+
+    budget.left = steps;
     budget.position = 0;
 
     (void) pcre2_set_callout(context, ngx_http_gray_pattern_callout, &budget);
 
     rc = pcre2_match(pattern->code, text->data, text->len, 0, 0,
                      pattern->data, context);
+
+    *left -= steps - budget.left;
 
     if (rc >= 0) {
         return 1;

@@ -12,6 +12,9 @@
 #include <ngx_core.h>
 
 
+#define NGX_HTTP_GRAY_PATTERN_STEPS  20000   /* that a match may take */
+
+
 /* a pattern of PCRE2, ready to be matched */
 
 typedef struct {
@@ -41,6 +44,14 @@ ngx_int_t ngx_http_gray_pattern_compile(ngx_http_gray_pattern_t *pattern,
  */
 ngx_int_t ngx_http_gray_pattern_match(const ngx_http_gray_pattern_t *pattern,
     void *context, const ngx_str_t *text, ngx_uint_t *limited);
+
+/*
+ * Likewise, with "left" steps at most, NGX_HTTP_GRAY_PATTERN_STEPS of them for
+ * this match; those that it took are taken off.
+ */
+ngx_int_t ngx_http_gray_pattern_try(const ngx_http_gray_pattern_t *pattern,
+    void *context, const ngx_str_t *text, ngx_int_t *left,
+    ngx_uint_t *limited);
 
 
 #endif /* _NGX_HTTP_GRAY_PATTERN_H_INCLUDED_ */

@@ -229,7 +229,7 @@ ngx_http_gray_release_list(void *data, ngx_str_t *name, ngx_uint_t networks,
         return NGX_OK;
     }
 
-    if (names->cf && zone->lists && ngx_http_gray_lists_name(name)) {
+    if (names->cf && zone->lists && ngx_http_gray_directory_name(name)) {
         ngx_log_error(NGX_LOG_WARN, names->cf->log, 0,
                       "gray: release \"%V\": %s; until there is one, its "
                       "rules do not hold", &names->release->name, why);

@@ -28,12 +28,15 @@ typedef struct {
 } ngx_http_gray_ctx_t;
 
 
-/* a decision while it is made */
+/* a decision while it is made, maybe for a rule of another release's */
 
-typedef struct {
+typedef struct ngx_http_gray_deciding_s  ngx_http_gray_deciding_t;
+
+struct ngx_http_gray_deciding_s {
     ngx_http_request_t             *request;
     ngx_http_gray_minted_t         *minted;
-} ngx_http_gray_deciding_t;
+    ngx_http_gray_deciding_t       *outer;
+};
 
 
 static ngx_http_gray_ctx_t *ngx_http_gray_request_ctx(ngx_http_request_t *r);
@@ -59,6 +62,10 @@ static ngx_int_t ngx_http_gray_request_get(void *ctx,
     ngx_http_gray_attribute_t *attribute, ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_request_mint(void *data,
     ngx_http_gray_cookie_t *cookie, ngx_str_t *key);
+static ngx_http_gray_minted_t *ngx_http_gray_request_minted(
+    ngx_http_request_t *r, ngx_str_t *name);
+static ngx_uint_t ngx_http_gray_request_same(const ngx_str_t *one,
+    const ngx_str_t *two);
 static uint32_t ngx_http_gray_request_random(void *ctx);
 static ngx_int_t ngx_http_gray_request_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_gray_request_log_handler(ngx_http_request_t *r);
@@ -76,6 +83,11 @@ static ngx_http_gray_rules_ops_t  ngx_http_gray_request_ops = {
 static ngx_http_gray_ctx_t  ngx_http_gray_request_closed = {
     .closed = 1
 };
+
+
+/* the innermost of the decisions under way, or NULL */
+
+static ngx_http_gray_deciding_t  *ngx_http_gray_request_deciding;
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -118,13 +130,16 @@ ngx_http_gray_request_decide(ngx_http_request_t *r,
 
     deciding.request = r;
     deciding.minted = NULL;
+    deciding.outer = ngx_http_gray_request_deciding;
 
+    ngx_http_gray_request_deciding = &deciding;
     release->deciding = 1;
 
     ngx_http_gray_rules_decide(rules, &ngx_http_gray_request_ops, &deciding,
                                &outcome);
 
     release->deciding = 0;
+    ngx_http_gray_request_deciding = deciding.outer;
 
     if (ngx_http_gray_rules_limited(rules) != release->limited) {
         ngx_http_gray_request_limited(r, release);
@@ -483,21 +498,14 @@ ngx_http_gray_request_mint(void *data, ngx_http_gray_cookie_t *cookie,
     ngx_http_gray_deciding_t *deciding = data;
 
     ngx_http_request_t      *r;
-    ngx_http_gray_ctx_t     *ctx;
     ngx_http_gray_minted_t  *minted;
 
     r = deciding->request;
-    ctx = ngx_http_gray_request_ctx(r);
+    minted = ngx_http_gray_request_minted(r, &cookie->name);
 
-    for (minted = ctx ? ctx->minted : NULL; minted; minted = minted->next) {
-
-        if (minted->name.len == cookie->name.len
-            && ngx_strncmp(minted->name.data, cookie->name.data,
-                           cookie->name.len) == 0)
-        {
-            *key = minted->id;
-            return NGX_OK;
-        }
+    if (minted) {
+        *key = minted->id;
+        return NGX_OK;
     }
 
     if (r->header_sent) {
@@ -513,6 +521,47 @@ ngx_http_gray_request_mint(void *data, ngx_http_gray_cookie_t *cookie,
     *key = minted->id;
 
     return NGX_OK;
+}
+
+
+/* the id that there is for a cookie: of a decision, or of one under way */
+
+static ngx_http_gray_minted_t *
+ngx_http_gray_request_minted(ngx_http_request_t *r, ngx_str_t *name)
+{
+    ngx_http_gray_ctx_t       *ctx;
+    ngx_http_gray_minted_t    *minted;
+    ngx_http_gray_deciding_t  *deciding;
+
+    ctx = ngx_http_gray_request_ctx(r);
+
+    for (minted = ctx ? ctx->minted : NULL; minted; minted = minted->next) {
+        if (ngx_http_gray_request_same(&minted->name, name)) {
+            return minted;
+        }
+    }
+
+    for (deciding = ngx_http_gray_request_deciding;
+         deciding;
+         deciding = deciding->outer)
+    {
+        if (deciding->request == r
+            && deciding->minted
+            && ngx_http_gray_request_same(&deciding->minted->name, name))
+        {
+            return deciding->minted;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_request_same(const ngx_str_t *one, const ngx_str_t *two)
+{
+    return one->len == two->len
+           && ngx_strncmp(one->data, two->data, one->len) == 0;
 }
 
 

@@ -71,6 +71,7 @@ struct ngx_http_gray_rules_s {
     ngx_str_t                    minted;
     ngx_str_t                   *key;        /* of decision "key_of" */
     ngx_uint_t                   key_of;
+    ngx_int_t                    keyless;    /* what mint() returned */
 
     ngx_http_gray_pass_t         pass;
 
@@ -266,15 +267,12 @@ ngx_http_gray_rules_find_key(ngx_http_gray_rules_t *rules)
         }
     }
 
-    if (rules->cookie.name.len == 0
-        || rules->pass.ops->mint(rules->pass.ctx, &rules->cookie,
-                                 &rules->minted)
-           != NGX_OK)
-    {
-        return NULL;
-    }
+    rules->keyless = rules->cookie.name.len
+                     ? rules->pass.ops->mint(rules->pass.ctx, &rules->cookie,
+                                             &rules->minted)
+                     : NGX_DECLINED;
 
-    return &rules->minted;
+    return rules->keyless == NGX_OK ? &rules->minted : NULL;
 }
 
 
@@ -307,12 +305,16 @@ ngx_http_gray_rules_percent(ngx_http_gray_pass_t *pass,
         key = ngx_http_gray_rules_key(rules);
 
         if (key == NULL) {
-            return NGX_DECLINED;
+            return rules->keyless;
         }
     }
 
     bucket = key ? ngx_http_gray_rules_hash(key, slot->seed)
                  : pass->ops->random(pass->ctx);
+
+    if (bucket >= NGX_HTTP_GRAY_BUCKETS) {
+        return NGX_ERROR;
+    }
 
     value->number = (double) bucket / (NGX_HTTP_GRAY_BUCKETS / 100);
     value->numeric = NGX_HTTP_GRAY_IS;

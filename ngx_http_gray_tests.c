@@ -227,13 +227,25 @@ ngx_http_gray_tests_keys(ngx_http_gray_test_t *tests, ngx_uint_t max,
 }
 
 
-/* what is empty among several values does not count */
+/*
+ * What is empty among several values does not count.  Patterns take no more
+ * steps for all the values than they may take for one.
+ */
 
 static ngx_int_t
 ngx_http_gray_tests_values(ngx_http_gray_test_t *test,
     ngx_http_gray_value_t *value)
 {
-    ngx_int_t  rc;
+    ngx_int_t               rc;
+    ngx_http_gray_match_pt  match;
+
+    match = test->match;
+
+    if (match == ngx_http_gray_match_regex) {
+        test->u.patterns.left = test->u.patterns.n
+                                * NGX_HTTP_GRAY_PATTERN_STEPS;
+        match = ngx_http_gray_match_patterns;
+    }
 
     for ( /* void */ ; value; value = value->next) {
 
@@ -241,7 +253,7 @@ ngx_http_gray_tests_values(ngx_http_gray_test_t *test,
             continue;
         }
 
-        rc = test->match(test, value);
+        rc = match(test, value);
 
         if (rc != 0) {
             return rc;

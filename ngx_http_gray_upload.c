@@ -26,10 +26,10 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <sys/mman.h>
-
+#include "ngx_http_gray_listing.h"
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_reply.h"
+#include "ngx_http_gray_store.h"
 #include "ngx_http_gray_upload.h"
 
 
@@ -40,75 +40,37 @@
 
 typedef struct ngx_http_gray_upload_s  ngx_http_gray_upload_t;
 
+typedef void (*ngx_http_gray_upload_step_pt)(ngx_http_gray_store_t *store);
 typedef void (*ngx_http_gray_upload_pt)(ngx_http_gray_upload_t *job);
 
 struct ngx_http_gray_upload_s {
-    ngx_http_request_t         *request;    /* NULL: the client has gone */
-    ngx_http_gray_zone_t       *zone;
-    ngx_str_t                   name;
-    ngx_uint_t                  remove;     /* unsigned  remove:1; */
-    ngx_uint_t                  dry_run;    /* unsigned  dry_run:1; */
+    ngx_http_request_t           *request;  /* NULL: the client has gone */
+    ngx_http_gray_zone_t         *zone;
+    ngx_str_t                     name;
+    ngx_http_gray_store_t         store;
+    ngx_uint_t                    locked;   /* unsigned  locked:1; */
+    ngx_uint_t                    running;  /* unsigned  running:1; */
 
-    /* the body: in memory, or in a file */
-
-    u_char                     *text;
-    size_t                      len;
-    off_t                       pos;
-    int                         body;       /* -1: in memory */
-
-    /* what is made of it */
-
-    ngx_http_gray_list_build_t  build;
-    ngx_http_gray_list_info_t   present;    /* that it takes the place of */
-    ngx_uint_t                  exists;     /* unsigned  exists:1; */
-    uint64_t                    revision;
-    time_t                      time;
-    int                         fd;         /* of the temporary file, or -1 */
-    ngx_uint_t                  named;      /* unsigned  named:1; */
-    ngx_uint_t                  locked;     /* unsigned  locked:1; */
-    ngx_uint_t                  running;    /* unsigned  running:1; */
-
-    /* of a thread's step */
-
-    ngx_int_t                   rc;
-    ngx_err_t                   err;
-    const char                 *failed;     /* the call */
-
-    ngx_http_gray_upload_pt     step;
-    ngx_http_gray_upload_pt     next;
-    ngx_event_t                 event;
-    ngx_msec_t                  since;
+    ngx_http_gray_upload_step_pt  step;
+    ngx_http_gray_upload_pt       next;
+    ngx_event_t                   event;
+    ngx_msec_t                    since;
 #if (NGX_THREADS)
-    ngx_thread_task_t           task;
+    ngx_thread_task_t             task;
 #endif
 
-    char                        file[NGX_MAX_PATH];
-    char                        temp[NGX_MAX_PATH];
-    char                        old[NGX_MAX_PATH];
-    char                        dir[NGX_MAX_PATH];
-    u_char                      data[NGX_HTTP_GRAY_NAME + 1];
+    u_char                        data[NGX_HTTP_GRAY_NAME + 1];
 };
-
-
-/* where a document uses a list */
-
-typedef struct {
-    const char                 *operator;   /* NULL: any */
-    ngx_str_t                  *name;
-    ngx_http_gray_faults_t     *faults;
-    ngx_str_t                  *release;
-} ngx_http_gray_upload_use_t;
 
 
 static ngx_http_gray_upload_t *ngx_http_gray_upload_create(
     ngx_http_request_t *r, ngx_http_gray_zone_t *zone, ngx_str_t *name,
     ngx_uint_t dry_run);
-static ngx_int_t ngx_http_gray_upload_paths(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_body(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_start(ngx_http_gray_upload_t *job,
-    ngx_http_gray_upload_pt step, ngx_http_gray_upload_pt next);
+    ngx_http_gray_upload_step_pt step, ngx_http_gray_upload_pt next);
 static ngx_int_t ngx_http_gray_upload_post(ngx_http_gray_upload_t *job,
-    ngx_http_gray_upload_pt step, ngx_http_gray_upload_pt next);
+    ngx_http_gray_upload_step_pt step, ngx_http_gray_upload_pt next);
 #if (NGX_THREADS)
 static void ngx_http_gray_upload_thread(void *data, ngx_log_t *log);
 static void ngx_http_gray_upload_guard(ngx_event_t *ev);
@@ -116,21 +78,17 @@ static void ngx_http_gray_upload_guard(ngx_event_t *ev);
 static void ngx_http_gray_upload_inline(ngx_event_t *ev);
 #endif
 static void ngx_http_gray_upload_done(ngx_event_t *ev);
-static void ngx_http_gray_upload_make(ngx_http_gray_upload_t *job);
-static void ngx_http_gray_upload_fail(ngx_http_gray_upload_t *job,
-    const char *call);
 static void ngx_http_gray_upload_made(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_retry(ngx_event_t *ev);
 static void ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
     ngx_int_t *answer);
+static void ngx_http_gray_upload_note(ngx_http_gray_upload_t *job,
+    ngx_pid_t pid);
 static ngx_int_t ngx_http_gray_upload_judge_put(ngx_http_gray_upload_t *job,
     ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_upload_judge_delete(ngx_http_gray_upload_t *job,
     ngx_int_t *answer);
-static void ngx_http_gray_upload_write(ngx_http_gray_upload_t *job);
-static void ngx_http_gray_upload_rename(ngx_http_gray_upload_t *job);
-static ngx_int_t ngx_http_gray_upload_sync(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_written(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_answer(ngx_http_gray_upload_t *job,
     ngx_http_gray_list_info_t *info, ngx_uint_t created);
@@ -138,19 +96,11 @@ static ngx_int_t ngx_http_gray_upload_failure(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_finish(ngx_http_gray_upload_t *job,
     ngx_int_t rc);
 static void ngx_http_gray_upload_leave(ngx_http_gray_upload_t *job);
+static void ngx_http_gray_upload_unlock(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_late(ngx_event_t *ev);
-static void ngx_http_gray_upload_close(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_free(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_cleanup(void *data);
 static ngx_log_t *ngx_http_gray_upload_log(ngx_http_gray_upload_t *job);
-static ngx_int_t ngx_http_gray_upload_uses(ngx_http_gray_upload_t *job,
-    const char *operator, ngx_http_gray_faults_t *faults);
-static void ngx_http_gray_upload_walk(ngx_http_gray_upload_use_t *use,
-    const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node);
-static ngx_int_t ngx_http_gray_upload_unknown(ngx_http_request_t *r,
-    ngx_http_gray_zone_t *zone, ngx_str_t *name);
-static ngx_http_gray_json_t *ngx_http_gray_upload_json(ngx_str_t *name,
-    ngx_http_gray_list_info_t *info);
 
 
 ngx_int_t
@@ -159,7 +109,7 @@ ngx_http_gray_upload(ngx_http_request_t *r, ngx_http_gray_zone_t *zone,
 {
     ngx_http_gray_upload_t  *job;
 
-    if (!ngx_http_gray_lists_name(name)) {
+    if (!ngx_http_gray_directory_name(name)) {
         return ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
                                 "invalid name of a list, must be a letter "
                                 "from a to z, then letters, digits and \"_\", "
@@ -173,7 +123,7 @@ ngx_http_gray_upload(ngx_http_request_t *r, ngx_http_gray_zone_t *zone,
                                      "memory is short, nothing was changed");
     }
 
-    return ngx_http_gray_upload_start(job, ngx_http_gray_upload_make,
+    return ngx_http_gray_upload_start(job, ngx_http_gray_store_make,
                                       ngx_http_gray_upload_made);
 }
 
@@ -184,8 +134,8 @@ ngx_http_gray_upload_delete(ngx_http_request_t *r, ngx_http_gray_zone_t *zone,
 {
     ngx_http_gray_upload_t  *job;
 
-    if (!ngx_http_gray_lists_name(name)) {
-        return ngx_http_gray_upload_unknown(r, zone, name);
+    if (!ngx_http_gray_directory_name(name)) {
+        return ngx_http_gray_listing_unknown(r, zone, name);
     }
 
     job = ngx_http_gray_upload_create(r, zone, name, dry_run);
@@ -195,9 +145,9 @@ ngx_http_gray_upload_delete(ngx_http_request_t *r, ngx_http_gray_zone_t *zone,
                                      "memory is short, nothing was changed");
     }
 
-    job->remove = 1;
+    job->store.remove = 1;
 
-    return ngx_http_gray_upload_start(job, ngx_http_gray_upload_make,
+    return ngx_http_gray_upload_start(job, ngx_http_gray_store_make,
                                       ngx_http_gray_upload_made);
 }
 
@@ -219,53 +169,26 @@ ngx_http_gray_upload_create(ngx_http_request_t *r, ngx_http_gray_zone_t *zone,
         return NULL;
     }
 
+    cln->handler = ngx_http_gray_upload_cleanup;
+    cln->data = job;
+
     job->request = r;
     job->zone = zone;
-    job->dry_run = dry_run;
-    job->body = -1;
-    job->fd = -1;
 
     job->name.data = job->data;
     job->name.len = name->len;
     ngx_memcpy(job->data, name->data, name->len);
 
-    cln->handler = ngx_http_gray_upload_cleanup;
-    cln->data = job;
-
-    return ngx_http_gray_upload_paths(job) == NGX_OK ? job : NULL;
-}
-
-
-static ngx_int_t
-ngx_http_gray_upload_paths(ngx_http_gray_upload_t *job)
-{
-    int                    n;
-    char                   suffix[NGX_INT64_LEN * 2 + 3];
-    ngx_http_gray_zone_t  *zone;
-
-    zone = job->zone;
-
-    (void) snprintf(suffix, sizeof(suffix), ".%ld.%lu", (long) ngx_pid,
-                    (unsigned long) ngx_random());
-
-    n = snprintf(job->dir, sizeof(job->dir), "%.*s", (int) zone->state.len,
-                 (char *) zone->state.data);
-
-    if (n >= (int) sizeof(job->dir)
-        || ngx_http_gray_lists_path(zone, &job->name, "", "", job->file,
-                                    sizeof(job->file))
-           != NGX_OK
-        || ngx_http_gray_lists_path(zone, &job->name, ".", suffix, job->temp,
-                                    sizeof(job->temp))
-           != NGX_OK
-        || ngx_http_gray_lists_path(zone, &job->name, ".old.", suffix,
-                                    job->old, sizeof(job->old))
-           != NGX_OK)
+    if (ngx_http_gray_store_create(&job->store,
+                                   ngx_http_gray_lists_directory(zone), name)
+        != NGX_OK)
     {
-        return NGX_ERROR;
+        return NULL;
     }
 
-    return NGX_OK;
+    job->store.dry_run = dry_run;
+
+    return job;
 }
 
 
@@ -290,23 +213,23 @@ ngx_http_gray_upload_body(ngx_http_gray_upload_t *job)
     {
         b = bufs->buf;
 
-        job->body = fcntl(b->file->fd, F_DUPFD_CLOEXEC, 0);
-        job->pos = b->file_pos;
-        job->len = (size_t) (b->file_last - b->file_pos);
+        job->store.body = fcntl(b->file->fd, F_DUPFD_CLOEXEC, 0);
+        job->store.pos = b->file_pos;
+        job->store.len = (size_t) (b->file_last - b->file_pos);
 
-        return job->body == -1 ? NGX_ERROR : NGX_OK;
+        return job->store.body == -1 ? NGX_ERROR : NGX_OK;
     }
 
     for (cl = bufs; cl; cl = cl->next) {
-        job->len += (size_t) ngx_buf_size(cl->buf);
+        job->store.len += (size_t) ngx_buf_size(cl->buf);
     }
 
-    job->text = malloc(job->len + 1);
-    if (job->text == NULL) {
+    job->store.text = malloc(job->store.len + 1);
+    if (job->store.text == NULL) {
         return NGX_ERROR;
     }
 
-    p = job->text;
+    p = job->store.text;
 
     for (cl = bufs; cl; cl = cl->next) {
         b = cl->buf;
@@ -336,7 +259,7 @@ ngx_http_gray_upload_body(ngx_http_gray_upload_t *job)
 
 static ngx_int_t
 ngx_http_gray_upload_start(ngx_http_gray_upload_t *job,
-    ngx_http_gray_upload_pt step, ngx_http_gray_upload_pt next)
+    ngx_http_gray_upload_step_pt step, ngx_http_gray_upload_pt next)
 {
     if (ngx_http_gray_upload_post(job, step, next) != NGX_OK) {
         return ngx_http_gray_reply_problem(job->request,
@@ -351,7 +274,7 @@ ngx_http_gray_upload_start(ngx_http_gray_upload_t *job,
 
 static ngx_int_t
 ngx_http_gray_upload_post(ngx_http_gray_upload_t *job,
-    ngx_http_gray_upload_pt step, ngx_http_gray_upload_pt next)
+    ngx_http_gray_upload_step_pt step, ngx_http_gray_upload_pt next)
 {
 #if (NGX_THREADS)
     ngx_thread_task_t  *task;
@@ -407,7 +330,7 @@ ngx_http_gray_upload_thread(void *data, ngx_log_t *log)
 {
     ngx_http_gray_upload_t *job = data;
 
-    job->step(job);
+    job->step(&job->store);
 }
 
 
@@ -424,7 +347,7 @@ ngx_http_gray_upload_inline(ngx_event_t *ev)
 {
     ngx_http_gray_upload_t *job = ev->data;
 
-    job->step(job);
+    job->step(&job->store);
 
     ngx_http_gray_upload_done(ev);
 }
@@ -460,79 +383,6 @@ ngx_http_gray_upload_done(ngx_event_t *ev)
 }
 
 
-/* by a thread */
-
-static void
-ngx_http_gray_upload_make(ngx_http_gray_upload_t *job)
-{
-    off_t    skip;
-    size_t   size;
-    u_char  *map, *text;
-
-    map = NULL;
-    text = job->text;
-    size = 0;
-    skip = 0;
-
-    if (job->body != -1 && job->len) {
-        skip = job->pos % ngx_pagesize;
-        size = job->len + skip;
-
-        map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, job->body,
-                   job->pos - skip);
-
-        if (map == MAP_FAILED) {
-            ngx_http_gray_upload_fail(job, "mmap()");
-            return;
-        }
-
-        (void) madvise(map, size, MADV_SEQUENTIAL);
-
-        text = map + skip;
-    }
-
-    job->rc = ngx_http_gray_list_build(&job->build, text, job->len);
-
-    if (job->rc == NGX_ERROR) {
-        ngx_http_gray_upload_fail(job, "mmap()");
-    }
-
-    if (map) {
-        (void) munmap(map, size);
-    }
-
-    job->build.info.deleted = job->remove;
-
-    if (job->rc != NGX_OK || job->dry_run) {
-        return;
-    }
-
-    /* for reading only, so that no editor writes into what is mapped */
-
-    job->fd = open(job->temp, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0444);
-
-    if (job->fd == -1) {
-        ngx_http_gray_upload_fail(job, "open()");
-        return;
-    }
-
-    job->named = 1;
-
-    if (ngx_http_gray_list_write(&job->build, job->fd) != NGX_OK) {
-        ngx_http_gray_upload_fail(job, "write()");
-    }
-}
-
-
-static void
-ngx_http_gray_upload_fail(ngx_http_gray_upload_t *job, const char *call)
-{
-    job->rc = NGX_ERROR;
-    job->err = ngx_errno;
-    job->failed = call;
-}
-
-
 static void
 ngx_http_gray_upload_made(ngx_http_gray_upload_t *job)
 {
@@ -546,14 +396,14 @@ ngx_http_gray_upload_made(ngx_http_gray_upload_t *job)
         return;
     }
 
-    if (job->rc == NGX_DECLINED) {
+    if (job->store.rc == NGX_DECLINED) {
         rc = ngx_http_gray_reply_faults(r, 422, "Invalid list",
-                                        &job->build.faults);
+                                        &job->store.build.faults);
         ngx_http_gray_upload_finish(job, rc);
         return;
     }
 
-    if (job->rc != NGX_OK) {
+    if (job->store.rc != NGX_OK) {
         rc = ngx_http_gray_upload_failure(job);
         ngx_http_gray_upload_finish(job, rc);
         return;
@@ -597,7 +447,8 @@ ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job)
 
     r = job->request;
 
-    rc = ngx_http_gray_lists_lock(job->zone, r->connection->log);
+    rc = ngx_http_gray_directory_lock(ngx_http_gray_lists_directory(job->zone),
+                                      r->connection->log);
 
     if (rc == NGX_AGAIN
         && ngx_current_msec - job->since < NGX_HTTP_GRAY_UPLOAD_PATIENCE)
@@ -622,7 +473,7 @@ ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job)
 
     if (ngx_http_gray_upload_judge(job, &rc) == NGX_OK) {
 
-        rc = ngx_http_gray_upload_start(job, ngx_http_gray_upload_write,
+        rc = ngx_http_gray_upload_start(job, ngx_http_gray_store_write,
                                         ngx_http_gray_upload_written);
         if (rc == NGX_DONE) {
             return;
@@ -645,7 +496,7 @@ ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
     r = job->request;
 
     rc = ngx_http_gray_lists_present_locked(job->zone, &job->name,
-                                            &job->present);
+                                            &job->store.present);
 
     if (rc == NGX_ERROR) {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
@@ -655,15 +506,15 @@ ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
         return NGX_DONE;
     }
 
-    job->exists = (rc == NGX_OK && !job->present.deleted);
-    job->revision = job->present.revision + 1;
-    job->time = ngx_time();
+    job->store.exists = (rc == NGX_OK && !job->store.present.deleted);
+    job->store.revision = job->store.present.revision + 1;
+    job->store.time = ngx_time();
 
-    if (job->exists) {
+    if (job->store.exists) {
         match = ngx_http_gray_reply_matches(r, "If-Match",
-                                            job->present.revision, 0);
+                                            job->store.present.revision, 0);
         none = ngx_http_gray_reply_matches(r, "If-None-Match",
-                                           job->present.revision, 0);
+                                           job->store.present.revision, 0);
 
     } else {
         /* not even "*" names what there is not */
@@ -673,18 +524,18 @@ ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
         none = 0;
     }
 
-    if (job->remove && !job->exists) {
-        *answer = ngx_http_gray_upload_unknown(r, job->zone, &job->name);
+    if (job->store.remove && !job->store.exists) {
+        *answer = ngx_http_gray_listing_unknown(r, job->zone, &job->name);
         return NGX_DONE;
     }
 
     if (match == 0 || none == 1) {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_PRECONDITION_FAILED,
-                                job->exists
+                                job->store.exists
                                 ? "the condition does not hold, the current "
                                   "revision is %uL"
                                 : "the condition does not hold, there is no "
-                                  "such list", job->present.revision);
+                                  "such list", job->store.present.revision);
         return NGX_DONE;
     }
 
@@ -692,12 +543,33 @@ ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_CONFLICT,
                                 "a zone has at most %d lists; those that were "
                                 "deleted count until nginx is restarted",
-                                NGX_HTTP_GRAY_LISTS);
+                                NGX_HTTP_GRAY_REVISIONS);
         return NGX_DONE;
     }
 
-    return job->remove ? ngx_http_gray_upload_judge_delete(job, answer)
+    return job->store.remove ? ngx_http_gray_upload_judge_delete(job, answer)
                        : ngx_http_gray_upload_judge_put(job, answer);
+}
+
+
+/*
+ * Noted before documents are read: else one could begin to use the list as
+ * long as this is being written.
+ */
+
+static void
+ngx_http_gray_upload_note(ngx_http_gray_upload_t *job, ngx_pid_t pid)
+{
+    ngx_http_gray_revision_t  *entry;
+
+    entry = ngx_http_gray_revisions_find(ngx_http_gray_lists_table(job->zone),
+                                         &job->name);
+    if (entry == NULL) {
+        return;
+    }
+
+    __atomic_store_n(job->store.remove ? &entry->deleting : &entry->changing,
+                     (uint64_t) pid, __ATOMIC_SEQ_CST);
 }
 
 
@@ -707,10 +579,17 @@ ngx_http_gray_upload_judge_put(ngx_http_gray_upload_t *job,
 {
     ngx_http_gray_faults_t  faults;
 
-    if (job->build.odd) {
+    if (job->store.build.odd) {
         faults.n = 0;
 
-        if (ngx_http_gray_upload_uses(job, "cidr_list", &faults) != NGX_OK) {
+        if (!job->store.dry_run) {
+            ngx_http_gray_upload_note(job, ngx_pid);
+        }
+
+        if (ngx_http_gray_listing_uses(job->zone, &job->name, "cidr_list",
+                                       &faults)
+            != NGX_OK)
+        {
             *answer = ngx_http_gray_upload_failure(job);
             return NGX_DONE;
         }
@@ -719,7 +598,7 @@ ngx_http_gray_upload_judge_put(ngx_http_gray_upload_t *job,
             *answer = ngx_http_gray_reply_problem(job->request, 422,
                                 "line %ui is no address and no network, and "
                                 "the list is one of networks: %s",
-                                job->build.odd, faults.fault[0].detail);
+                                job->store.build.odd, faults.fault[0].detail);
             return NGX_DONE;
         }
     }
@@ -736,7 +615,13 @@ ngx_http_gray_upload_judge_delete(ngx_http_gray_upload_t *job,
 
     faults.n = 0;
 
-    if (ngx_http_gray_upload_uses(job, NULL, &faults) != NGX_OK) {
+    if (!job->store.dry_run) {
+        ngx_http_gray_upload_note(job, ngx_pid);
+    }
+
+    if (ngx_http_gray_listing_uses(job->zone, &job->name, NULL, &faults)
+        != NGX_OK)
+    {
         *answer = ngx_http_gray_upload_failure(job);
         return NGX_DONE;
     }
@@ -751,118 +636,6 @@ ngx_http_gray_upload_judge_delete(ngx_http_gray_upload_t *job,
 }
 
 
-/* by a thread, under the lock; memory is given back there, too */
-
-static void
-ngx_http_gray_upload_write(ngx_http_gray_upload_t *job)
-{
-    ngx_http_gray_upload_rename(job);
-
-    ngx_http_gray_list_discard(&job->build);
-
-    if (job->fd != -1) {
-        (void) close(job->fd);
-        job->fd = -1;
-    }
-
-    if (job->named) {
-        (void) unlink(job->temp);
-        job->named = 0;
-    }
-}
-
-
-/* NGX_DECLINED: the list has these entries already */
-
-static void
-ngx_http_gray_upload_rename(ngx_http_gray_upload_t *job)
-{
-    int         fd;
-    ngx_uint_t  same;
-
-    job->rc = NGX_OK;
-
-    if (job->exists && !job->remove) {
-
-        fd = open(job->file, O_RDONLY|O_CLOEXEC);
-
-        if (fd != -1) {
-            same = ngx_http_gray_list_same(&job->build, fd);
-            (void) close(fd);
-
-            if (same) {
-                job->rc = NGX_DECLINED;
-                return;
-            }
-        }
-    }
-
-    if (job->dry_run) {
-        job->build.info.revision = job->revision;
-        job->build.info.time = job->time;
-        return;
-    }
-
-    if (ngx_http_gray_list_seal(&job->build, job->fd, job->revision,
-                                job->time)
-        != NGX_OK)
-    {
-        ngx_http_gray_upload_fail(job, "write()");
-        return;
-    }
-
-    if (ngx_http_gray_upload_sync(job) == NGX_OK) {
-        job->named = 0;
-    }
-}
-
-
-/*
- * The rename is durable once the directory is synced.  Where that fails it is
- * taken back: the file that was there before is kept by another name for the
- * time.
- */
-
-static ngx_int_t
-ngx_http_gray_upload_sync(ngx_http_gray_upload_t *job)
-{
-    int         dir;
-    ngx_uint_t  kept;
-
-    dir = open(job->dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-    if (dir == -1) {
-        ngx_http_gray_upload_fail(job, "open()");
-        return NGX_ERROR;
-    }
-
-    kept = (link(job->file, job->old) == 0);
-
-    if (rename(job->temp, job->file) == -1) {
-        ngx_http_gray_upload_fail(job, "rename()");
-
-    } else if (fsync(dir) == -1) {
-        ngx_http_gray_upload_fail(job, "fsync()");
-
-        if (kept) {
-            (void) rename(job->old, job->file);
-            kept = 0;
-
-        } else if (job->present.revision == 0) {
-            (void) unlink(job->file);
-        }
-    }
-
-    if (kept) {
-        (void) unlink(job->old);
-    }
-
-    (void) close(dir);
-
-    return job->rc;
-}
-
-
 static void
 ngx_http_gray_upload_written(ngx_http_gray_upload_t *job)
 {
@@ -871,29 +644,32 @@ ngx_http_gray_upload_written(ngx_http_gray_upload_t *job)
     ngx_http_gray_list_info_t  *info;
 
     r = job->request;
-    info = (job->rc == NGX_DECLINED) ? &job->present : &job->build.info;
+    info = (job->store.rc == NGX_DECLINED) ? &job->store.present
+                                           : &job->store.build.info;
 
-    if (job->rc == NGX_OK && !job->dry_run) {
-        (void) ngx_http_gray_lists_publish_locked(job->zone, &job->name, info);
+    if (job->store.rc == NGX_OK && !job->store.dry_run) {
+        (void) ngx_http_gray_revisions_publish_locked(
+                                       ngx_http_gray_lists_table(job->zone),
+                                       &job->name, info);
 
         ngx_log_error(NGX_LOG_NOTICE, ngx_http_gray_upload_log(job), 0,
                       "gray: list \"%V\" revision %uL, %uL entries%s",
                       &job->name, info->revision, info->entries,
-                      job->remove ? ", is deleted" : "");
+                      job->store.remove ? ", is deleted" : "");
 
-    } else if (job->rc == NGX_ERROR) {
-        ngx_http_gray_lists_recall_locked(job->zone);
+    } else if (job->store.rc == NGX_ERROR) {
+        ngx_http_gray_revisions_recall_locked(
+                                       ngx_http_gray_lists_table(job->zone));
     }
 
-    ngx_http_gray_lists_unlock(job->zone);
-    job->locked = 0;
+    ngx_http_gray_upload_unlock(job);
 
     rc = NGX_DONE;
 
     if (r) {
-        rc = (job->rc == NGX_ERROR)
+        rc = (job->store.rc == NGX_ERROR)
              ? ngx_http_gray_upload_failure(job)
-             : ngx_http_gray_upload_answer(job, info, !job->exists);
+             : ngx_http_gray_upload_answer(job, info, !job->store.exists);
     }
 
     ngx_http_gray_upload_finish(job, rc);
@@ -910,10 +686,13 @@ ngx_http_gray_upload_answer(ngx_http_gray_upload_t *job,
 
     r = job->request;
 
-    rc = job->dry_run ? ngx_http_gray_reply_header(r, "X-Gray-Dry-Run", "1")
-                      : NGX_OK;
+    rc = NGX_OK;
 
-    if (rc == NGX_OK && !job->dry_run && !job->remove) {
+    if (job->store.dry_run) {
+        rc = ngx_http_gray_reply_header(r, "X-Gray-Dry-Run", "1");
+    }
+
+    if (rc == NGX_OK && !job->store.dry_run && !job->store.remove) {
         rc = ngx_http_gray_reply_etag(r, info->revision);
     }
 
@@ -921,19 +700,20 @@ ngx_http_gray_upload_answer(ngx_http_gray_upload_t *job,
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    json = ngx_http_gray_upload_json(&job->name, info);
+    json = ngx_http_gray_listing_json(&job->name, info);
 
-    if (json && !job->remove
+    if (json && !job->store.remove
         && ngx_http_gray_reply_number(json, "duplicates",
-                                      job->build.duplicates)
+                                      job->store.build.duplicates)
            != NGX_OK)
     {
         ngx_http_gray_json_free(json);
         json = NULL;
     }
 
-    return (created && !job->remove) ? ngx_http_gray_reply_created(r, json)
-                                     : ngx_http_gray_reply_json(r, json);
+    return (created && !job->store.remove)
+           ? ngx_http_gray_reply_created(r, json)
+           : ngx_http_gray_reply_json(r, json);
 }
 
 
@@ -943,11 +723,12 @@ ngx_http_gray_upload_failure(ngx_http_gray_upload_t *job)
     u_char     *p, reason[NGX_MAX_ERROR_STR];
     ngx_err_t   err;
 
-    err = job->err ? job->err : NGX_ENOMEM;
+    err = job->store.err ? job->store.err : NGX_ENOMEM;
 
     ngx_log_error(NGX_LOG_ERR, ngx_http_gray_upload_log(job), err,
                   "gray: list \"%V\": %s in \"%V\" failed", &job->name,
-                  job->failed ? job->failed : "malloc()", &job->zone->state);
+                  job->store.failed ? job->store.failed : "malloc()",
+                  &job->zone->state);
 
     p = ngx_strerror(err, reason, sizeof(reason) - 1);
     *p = '\0';
@@ -992,20 +773,28 @@ ngx_http_gray_upload_leave(ngx_http_gray_upload_t *job)
         ngx_del_timer(&job->event);
     }
 
-    if (job->fd != -1) {
-        (void) close(job->fd);
-        job->fd = -1;
-    }
-
-    if (job->named) {
-        (void) unlink(job->temp);
-        job->named = 0;
-    }
+    ngx_http_gray_store_leave(&job->store);
 
     if (job->locked) {
-        ngx_http_gray_lists_unlock(job->zone);
-        job->locked = 0;
+        ngx_http_gray_upload_unlock(job);
     }
+}
+
+
+static void
+ngx_http_gray_upload_unlock(ngx_http_gray_upload_t *job)
+{
+    ngx_http_gray_revision_t  *entry;
+
+    entry = ngx_http_gray_revisions_find(ngx_http_gray_lists_table(job->zone),
+                                         &job->name);
+    if (entry) {
+        __atomic_store_n(&entry->deleting, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&entry->changing, 0, __ATOMIC_SEQ_CST);
+    }
+
+    ngx_http_gray_directory_unlock(ngx_http_gray_lists_directory(job->zone));
+    job->locked = 0;
 }
 
 
@@ -1030,7 +819,7 @@ ngx_http_gray_upload_cleanup(void *data)
 
     ngx_http_gray_upload_leave(job);
 
-    if (job->body == -1) {
+    if (job->store.body == -1) {
         ngx_http_gray_upload_free(job);
         return;
     }
@@ -1051,8 +840,8 @@ ngx_http_gray_upload_late(ngx_event_t *ev)
 {
     ngx_http_gray_upload_t *job = ev->data;
 
-    if (job->body == -1
-        || ngx_http_gray_upload_post(job, ngx_http_gray_upload_close,
+    if (job->store.body == -1
+        || ngx_http_gray_upload_post(job, ngx_http_gray_store_free,
                                      ngx_http_gray_upload_free)
            != NGX_OK)
     {
@@ -1061,28 +850,10 @@ ngx_http_gray_upload_late(ngx_event_t *ev)
 }
 
 
-/* by a thread */
-
-static void
-ngx_http_gray_upload_close(ngx_http_gray_upload_t *job)
-{
-    (void) close(job->body);
-    job->body = -1;
-
-    ngx_http_gray_list_discard(&job->build);
-}
-
-
 static void
 ngx_http_gray_upload_free(ngx_http_gray_upload_t *job)
 {
-    if (job->body != -1) {
-        (void) close(job->body);
-    }
-
-    ngx_http_gray_list_discard(&job->build);
-
-    free(job->text);
+    ngx_http_gray_store_free(&job->store);
     free(job);
 }
 
@@ -1091,277 +862,4 @@ static ngx_log_t *
 ngx_http_gray_upload_log(ngx_http_gray_upload_t *job)
 {
     return job->request ? job->request->connection->log : ngx_cycle->log;
-}
-
-
-/*
- * A fault for each place in a live document of the zone's releases that uses
- * the list, by that operator or by any.  NGX_OK or NGX_ERROR (memory).
- */
-
-static ngx_int_t
-ngx_http_gray_upload_uses(ngx_http_gray_upload_t *job, const char *operator,
-    ngx_http_gray_faults_t *faults)
-{
-    ngx_uint_t                   i;
-    ngx_http_gray_json_t        *doc;
-    ngx_http_gray_release_t    **release;
-    ngx_http_gray_snapshot_t     snapshot;
-    ngx_http_gray_main_conf_t   *gmcf;
-    ngx_http_gray_upload_use_t   use;
-
-    gmcf = job->zone->data;
-    release = gmcf->releases.elts;
-
-    use.operator = operator;
-    use.name = &job->name;
-    use.faults = faults;
-
-    for (i = 0; i < gmcf->releases.nelts; i++) {
-
-        if (release[i]->zone != job->zone) {
-            continue;
-        }
-
-        if (ngx_http_gray_release_read(release[i], &snapshot, &doc) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        use.release = &release[i]->name;
-        ngx_http_gray_upload_walk(&use, NULL, doc);
-
-        ngx_http_gray_json_free(doc);
-        free(snapshot.text.data);
-    }
-
-    return NGX_OK;
-}
-
-
-/* a document is not deeper than NGX_HTTP_GRAY_JSON_DEPTH */
-
-static void
-ngx_http_gray_upload_walk(ngx_http_gray_upload_use_t *use,
-    const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node)
-{
-    ngx_str_t                    text;
-    ngx_uint_t                   i;
-    ngx_http_gray_json_t        *child;
-    ngx_http_gray_path_t         path;
-
-    i = 0;
-
-    for (child = ngx_http_gray_json_first(node);
-         child;
-         child = ngx_http_gray_json_next(child))
-    {
-        path.parent = parent;
-        path.key = ngx_http_gray_json_key(child);
-        path.index = i++;
-
-        ngx_http_gray_upload_walk(use, &path, child);
-
-        if (path.key == NULL
-            || ngx_http_gray_json_type(child) != NGX_HTTP_GRAY_JSON_STRING
-            || (use->operator ? ngx_strcmp(path.key, use->operator) != 0
-                              : ngx_strcmp(path.key, "in_list") != 0
-                                && ngx_strcmp(path.key, "cidr_list") != 0))
-        {
-            continue;
-        }
-
-        text = ngx_http_gray_json_text(child);
-
-        if (text.len == use->name->len
-            && ngx_memcmp(text.data, use->name->data, text.len) == 0)
-        {
-            ngx_http_gray_json_fault(use->faults, &path,
-                                     "release \"%.*s\" uses it",
-                                     (int) use->release->len,
-                                     (char *) use->release->data);
-        }
-    }
-}
-
-
-static ngx_int_t
-ngx_http_gray_upload_unknown(ngx_http_request_t *r,
-    ngx_http_gray_zone_t *zone, ngx_str_t *name)
-{
-    u_char  names[512];
-
-    ngx_http_gray_lists_names(zone, names, names + sizeof(names));
-
-    return ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,
-                                "no list \"%*s\"; there are %s",
-                                ngx_min(name->len, NGX_HTTP_GRAY_NAME),
-                                name->data, names);
-}
-
-
-static ngx_http_gray_json_t *
-ngx_http_gray_upload_json(ngx_str_t *name, ngx_http_gray_list_info_t *info)
-{
-    ngx_http_gray_json_t  *json;
-
-    json = ngx_http_gray_json_object();
-
-    if (ngx_http_gray_reply_string(json, "list", name) != NGX_OK
-        || ngx_http_gray_reply_number(json, "revision", info->revision)
-           != NGX_OK)
-    {
-        goto failed;
-    }
-
-    if (info->deleted) {
-        if (ngx_http_gray_json_set(json, "deleted",
-                                   ngx_http_gray_json_boolean(1))
-            != NGX_OK)
-        {
-            goto failed;
-        }
-
-        return json;
-    }
-
-    if (ngx_http_gray_reply_number(json, "entries", info->entries) != NGX_OK
-        || ngx_http_gray_reply_number(json, "bytes", info->bytes) != NGX_OK
-        || ngx_http_gray_reply_number(json, "file", info->size) != NGX_OK
-        || ngx_http_gray_json_set(json, "networks",
-                                  ngx_http_gray_json_boolean(info->odd == 0))
-           != NGX_OK
-        || ngx_http_gray_reply_number(json, "time", info->time) != NGX_OK)
-    {
-        goto failed;
-    }
-
-    return json;
-
-failed:
-
-    ngx_http_gray_json_free(json);
-
-    return NULL;
-}
-
-
-ngx_int_t
-ngx_http_gray_upload_index(ngx_http_request_t *r, ngx_http_gray_zone_t *zone)
-{
-    ngx_str_t                   name;
-    ngx_uint_t                  i, n;
-    ngx_http_gray_json_t       *json, *list, *item;
-    ngx_http_gray_zone_t      **zones;
-    ngx_http_gray_list_info_t   info;
-    ngx_http_gray_main_conf_t  *gmcf;
-
-    gmcf = ngx_http_get_module_main_conf(r, ngx_http_gray_module);
-    zones = gmcf->zones.elts;
-
-    json = ngx_http_gray_json_object();
-    list = ngx_http_gray_json_array();
-
-    for (n = 0; n < gmcf->zones.nelts; n++) {
-
-        if (zone && zones[n] != zone) {
-            continue;
-        }
-
-        for (i = 0;
-             list && ngx_http_gray_lists_item(zones[n], i, &name, &info)
-                     == NGX_OK;
-             i++)
-        {
-            if (info.deleted) {
-                continue;
-            }
-
-            item = ngx_http_gray_upload_json(&name, &info);
-
-            if (ngx_http_gray_reply_string(item, "zone",
-                                           &zones[n]->shm_zone->shm.name)
-                != NGX_OK)
-            {
-                ngx_http_gray_json_free(item);
-                item = NULL;
-            }
-
-            if (ngx_http_gray_json_append(list, item) != NGX_OK) {
-                ngx_http_gray_json_free(list);
-                list = NULL;
-            }
-        }
-    }
-
-    if (ngx_http_gray_json_set(json, "lists", list) != NGX_OK) {
-        ngx_http_gray_json_free(json);
-        json = NULL;
-    }
-
-    return ngx_http_gray_reply_json(r, json);
-}
-
-
-ngx_int_t
-ngx_http_gray_upload_get(ngx_http_request_t *r, ngx_http_gray_zone_t *zone,
-    ngx_str_t *name)
-{
-    int                         fd;
-    ngx_int_t                   rc;
-    ngx_pool_cleanup_t         *cln;
-    ngx_pool_cleanup_file_t    *clnf;
-    ngx_http_gray_list_info_t   info;
-
-    fd = ngx_http_gray_lists_name(name) ? ngx_http_gray_lists_open(zone, name)
-                                        : -1;
-
-    if (fd == -1) {
-        return ngx_http_gray_upload_unknown(r, zone, name);
-    }
-
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_pool_cleanup_file_t));
-
-    if (cln == NULL) {
-        (void) close(fd);
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    cln->handler = ngx_pool_cleanup_file;
-
-    clnf = cln->data;
-    clnf->fd = fd;
-    clnf->name = (u_char *) "list";
-    clnf->log = r->pool->log;
-
-    rc = ngx_http_gray_list_stat(fd, &info);
-
-    if (rc != NGX_OK) {
-        return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "the file \"%V.list\" in the state directory "
-                                "cannot be read, or is damaged", name);
-    }
-
-    if (info.deleted) {
-        return ngx_http_gray_upload_unknown(r, zone, name);
-    }
-
-    if (ngx_http_gray_reply_matches(r, "If-Match", info.revision, 0) == 0) {
-        return ngx_http_gray_reply_problem(r, NGX_HTTP_PRECONDITION_FAILED,
-                                "If-Match names another revision than the "
-                                "current one, %uL", info.revision);
-    }
-
-    if (ngx_http_gray_reply_etag(r, info.revision) != NGX_OK) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    if (ngx_http_gray_reply_matches(r, "If-None-Match", info.revision, 1)
-        == 1)
-    {
-        return ngx_http_gray_reply_not_modified(r);
-    }
-
-    return ngx_http_gray_reply_file(r, "text/plain; charset=utf-8", fd,
-                                    info.pos, info.bytes);
 }

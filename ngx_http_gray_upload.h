@@ -30,14 +30,4 @@ ngx_int_t ngx_http_gray_upload_delete(ngx_http_request_t *r,
     ngx_http_gray_zone_t *zone, ngx_str_t *name, ngx_uint_t dry_run);
 
 
-/*
- * What GET serves: all lists of all zones, or of one; the entries of one, with
- * conditions by the ETag.
- */
-ngx_int_t ngx_http_gray_upload_index(ngx_http_request_t *r,
-    ngx_http_gray_zone_t *zone);
-ngx_int_t ngx_http_gray_upload_get(ngx_http_request_t *r,
-    ngx_http_gray_zone_t *zone, ngx_str_t *name);
-
-
 #endif /* _NGX_HTTP_GRAY_UPLOAD_H_INCLUDED_ */

@@ -40,6 +40,6 @@ $(OUT)/%.o: $(DIR)/%.c util/parts.mk
 		-MMD -c -o $@ $<
 
 $(OUT)/%: $(OUT)/%.o $(OUT)/parts.a
-	$(CC) $(CFLAGS) $(LINK) -o $@ $^ $(LIBS)
+	$(CC) $(CFLAGS) $(LINK) -o $@ $^ $(LIBS) -lm
 
 -include $(wildcard $(OUT)/*.d)

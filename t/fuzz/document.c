@@ -52,7 +52,7 @@ static ngx_http_gray_json_t *
 judge(const ngx_http_gray_json_t *input, const ngx_http_gray_json_t *current)
 {
     ngx_int_t                rc;
-    ngx_str_t                text, same;
+    ngx_str_t                text, same, missed;
     ngx_http_gray_json_t    *doc, *again;
     ngx_http_gray_rules_t   *rules;
     ngx_http_gray_faults_t   faults;
@@ -79,10 +79,12 @@ judge(const ngx_http_gray_json_t *input, const ngx_http_gray_json_t *current)
     must(text.len == same.len);
     must(ngx_memcmp(text.data, same.data, text.len) == 0);
 
+    free(same.data);
+
     rules = ngx_http_gray_rules_compile(doc, &fuzz_names, NULL, &fuzz_log);
 
     must(rules);
-    must(ngx_http_gray_rules_missing(rules, &same) == 0);
+    must(ngx_http_gray_rules_missing(rules, &missed) == 0);
 
     ngx_http_gray_rules_destroy(rules);
     ngx_http_gray_json_free(again);

@@ -13,6 +13,7 @@
 
 #include "fuzz.h"
 
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 
@@ -37,30 +38,47 @@ look_up(ngx_http_gray_list_t *list, const ngx_str_t *text, ngx_uint_t entry)
 }
 
 
-/* lines as the text has them: an LF ends one, with a CR before it or none */
+/*
+ * Entries as the text has them: LF ends one, with a CR before it or none;
+ * blanks around it are no part of it, nor is a byte order mark.
+ */
 
 static void
 each_line(ngx_http_gray_list_t *list, const u_char *text, size_t size)
 {
     size_t         len;
     ngx_str_t      line;
-    const u_char  *end;
+    const u_char  *end, *first, *last;
+
+    if (size >= 3 && ngx_memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3;
+        size -= 3;
+    }
 
     while (size) {
         end = memchr(text, '\n', size);
         len = end ? (size_t) (end - text) : size;
 
-        line = fuzz_copy(text, len);
+        first = text;
+        last = text + len;
 
-        if (line.len && line.data[line.len - 1] == '\r') {
-            line.len--;
+        if (last > first && last[-1] == '\r') {
+            last--;
         }
 
-        if (line.len) {
+        while (first < last && (*first == ' ' || *first == '\t')) {
+            first++;
+        }
+
+        while (last > first && (last[-1] == ' ' || last[-1] == '\t')) {
+            last--;
+        }
+
+        if (first < last) {
+            line = fuzz_copy(first, last - first);
             look_up(list, &line, 1);
+            free(line.data);
         }
-
-        free(line.data);
 
         len += (end != NULL);
         text += len;

@@ -325,7 +325,7 @@ world(maker_t *m, ngx_uint_t version, ngx_uint_t bits, const char *country)
     begin(m, version, bits);
 
     german = m->len;
-    put_map(m, 12);
+    put_map(m, 13);
     put_string(m, "country");
     put_map(m, 3);
     key = m->len;
@@ -355,6 +355,8 @@ world(maker_t *m, ngx_uint_t version, ngx_uint_t bits, const char *country)
     put_number(m, 8, (uint32_t) -5, 4);
     put_string(m, "u64");
     put_number(m, 9, (uint64_t) 1 << 60, 8);
+    put_string(m, "odd");
+    put_number(m, 9, ((uint64_t) 1 << 53) + 1, 8);
     put_string(m, "u128");
     put_number(m, 10, 7, 16);
     put_string(m, "float");
@@ -529,6 +531,7 @@ test_values(void **state)
         { "u32", "4294967295" },
         { "i32", "-5" },
         { "u64", "1.152921504606847e+18" },
+        { "odd", "9007199254740994" },
         { "u128", "7" },
         { "float", "0.5" },
         { "nan", "!" },
@@ -813,6 +816,100 @@ test_overwritten(void **state)
 }
 
 
+/* what is changed and changed back was never written */
+
+static void
+test_touched(void **state)
+{
+    state_t          s;
+    struct stat      st;
+    struct timespec  times[2];
+
+    (void) state;
+
+    world(&maker, 6, 28, "DE");
+    save(&maker, "a");
+    create(&s);
+    assert_null(load(&s, "a"));
+
+    assert_int_equal(stat(path, &st), 0);
+    times[0] = st.st_atim;
+    times[1] = st.st_mtim;
+    times[1].tv_sec++;
+
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    assert_int_equal(tick(&s), 0);
+    assert_string_equal(why(&s), "is being written");
+
+    times[1] = st.st_mtim;
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    assert_int_equal(tick(&s), 0);
+    assert_string_equal(why(&s), "");
+    assert_int_equal(lines, 0);
+
+    ngx_destroy_pool(s.pool);
+}
+
+
+/* where the system was at fault, the same file is tried again, and again */
+
+static void
+test_tried_again(void **state)
+{
+    state_t                    s;
+    ngx_uint_t                 i;
+    ngx_http_gray_geo_path_t  *country;
+
+    (void) state;
+
+    world(&maker, 6, 28, "DE");
+    save(&maker, "a");
+    create(&s);
+    assert_null(load(&s, "a"));
+    country = at(&s, "country.iso_code");
+
+    world(&maker, 6, 28, "AT");
+    save(&maker, "b");
+    move("b", "a");
+
+    for (i = 0; i < 3; i++) {
+        count_allocations();
+        failing = 1;
+        assert_int_equal(tick(&s), 1);
+        forget_allocations();
+
+        assert_non_null(strstr(why(&s), "emory"));
+        assert_string_equal(told(&s, country, "1.2.3.4"), "\"DE\"");
+        assert_int_equal(lines, 1);
+
+        assert_int_equal(tick(&s), 0);
+        ngx_current_msec += 9999;
+        assert_int_equal(tick(&s), 0);
+        ngx_current_msec += 1;
+    }
+
+    assert_int_equal(tick(&s), 1);
+    assert_string_equal(why(&s), "");
+    assert_string_equal(told(&s, country, "1.2.3.4"), "\"AT\"");
+    assert_int_equal(lines, 2);
+
+    ngx_current_msec += 100000;
+    assert_int_equal(tick(&s), 0);
+
+    /* but not one that is itself no good */
+
+    memset(maker.file, 'x', maker.size);
+    save(&maker, "b");
+    move("b", "a");
+    assert_int_equal(tick(&s), 1);
+    assert_int_equal(lines, 3);
+    ngx_current_msec += 100000;
+    assert_int_equal(tick(&s), 0);
+
+    ngx_destroy_pool(s.pool);
+}
+
+
 /* -- files that are none */
 
 static void
@@ -1066,6 +1163,8 @@ main(void)
         cmocka_unit_test(test_several),
         cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_overwritten),
+        cmocka_unit_test(test_touched),
+        cmocka_unit_test(test_tried_again),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_memory)

@@ -227,6 +227,84 @@ test_texts(void **state)
 }
 
 
+/* the eight bytes whose XXH64, with seed 0, is "hash": each step is undone */
+
+static uint64_t
+preimage(uint64_t hash)
+{
+    hash ^= hash >> 32;
+    hash *= 0xe9e9f4c41d6df849;               /* 1 / prime 3 */
+    hash ^= hash >> 29 ^ hash >> 58;
+    hash *= 0xba79078168d4baf;               /* 1 / prime 2 */
+    hash ^= hash >> 33;
+
+    hash -= 0x85ebca77c2b2ae63;               /* prime 4 */
+    hash *= 0x887493432badb37;               /* 1 / prime 1 */
+    hash = hash >> 27 | hash << 37;
+    hash ^= 0x27d4eb2f165667c5 + 8;           /* prime 5, length */
+
+    hash *= 0x887493432badb37;
+    hash = hash >> 31 | hash << 33;
+
+    return hash * 0xba79078168d4baf;
+}
+
+
+/* entries that were made to begin at one slot; others are not hindered */
+
+static void
+test_collisions(void **state)
+{
+    int                   fd;
+    char                 *text, *p;
+    uint64_t              i, bytes;
+    ngx_uint_t            n, k;
+    ngx_http_gray_list_t  list;
+
+    (void) state;
+
+    text = malloc(3000 * 9);
+    assert_non_null(text);
+
+    p = text;
+
+    for (n = 0, i = 0; n < 3000; i++) {
+
+        bytes = preimage((uint64_t) 0x123 << 52 | i);
+        memcpy(p, &bytes, 8);
+
+        for (k = 0; k < 8 && p[k] > 0x20 && p[k] < 0x7f; k++) { /* void */ }
+
+        if (k == 8) {
+            assert_int_equal(XXH64(p, 8, 0) >> 52, 0x123);
+            p[8] = '\n';
+            p += 9;
+            n++;
+        }
+    }
+
+    assert_int_equal(ngx_http_gray_list_build(&build, (u_char *) text,
+                                              3000 * 9),
+                     NGX_DECLINED);
+    assert_int_equal(build.faults.n, 3000 - 256);
+    assert_string_equal(build.faults.fault[0].detail,
+                        "line 257 has a hash like those of 256 other entries, "
+                        "as if it was made for that");
+    ngx_http_gray_list_discard(&build);
+
+    fd = make(text, 256 * 9, 1);
+    open_list(&list, fd);
+
+    assert_int_equal(has(&list, text + 255 * 9, 8), 1);
+    assert_int_equal(has(&list, text + 256 * 9, 8), 0);
+
+    ngx_http_gray_list_unmap(&list);
+    ngx_http_gray_list_discard(&build);
+    close(fd);
+    free(text);
+}
+
+
 static void
 test_nul(void **state)
 {
@@ -704,6 +782,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_collisions),
         cmocka_unit_test(test_nul),
         cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_most_entries),

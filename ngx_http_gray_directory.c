@@ -1,0 +1,337 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <dirent.h>
+#include <signal.h>
+
+#include "ngx_http_gray_directory.h"
+
+
+#define NGX_HTTP_GRAY_DIRECTORY_STALE   3600     /* s, for temporary files */
+
+#define NGX_HTTP_GRAY_DIRECTORY_SUFFIX  ".list"
+
+
+/*
+ * A lock of the process would be gone with any descriptor of the file that is
+ * closed, and would not keep two zones apart that have one directory.
+ */
+
+#ifdef F_OFD_SETLK
+#define NGX_HTTP_GRAY_DIRECTORY_SETLK   F_OFD_SETLK
+#else
+#define NGX_HTTP_GRAY_DIRECTORY_SETLK   F_SETLK
+#endif
+
+
+static ngx_int_t ngx_http_gray_directory_try(ngx_http_gray_directory_t *dir);
+static void ngx_http_gray_directory_temp(ngx_http_gray_directory_scan_t *scan,
+    const char *file);
+
+
+ngx_uint_t
+ngx_http_gray_directory_name(ngx_str_t *name)
+{
+    u_char      c;
+    ngx_uint_t  i;
+
+    if (name->len == 0 || name->len > NGX_HTTP_GRAY_NAME
+        || name->data[0] < 'a' || name->data[0] > 'z')
+    {
+        return 0;
+    }
+
+    for (i = 1; i < name->len; i++) {
+        c = name->data[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_int_t
+ngx_http_gray_directory_path(ngx_http_gray_directory_t *dir, ngx_str_t *name,
+    const char *prefix, const char *suffix, char *path, size_t size)
+{
+    int  n;
+
+    n = snprintf(path, size, "%.*s/%s%.*s" NGX_HTTP_GRAY_DIRECTORY_SUFFIX "%s",
+                 (int) dir->path.len, (char *) dir->path.data, prefix,
+                 (int) name->len, (char *) name->data, suffix);
+
+    return (n > 0 && (size_t) n < size) ? NGX_OK : NGX_DECLINED;
+}
+
+
+int
+ngx_http_gray_directory_open(ngx_http_gray_directory_t *dir, ngx_str_t *name)
+{
+    char  path[NGX_MAX_PATH];
+
+    if (ngx_http_gray_directory_path(dir, name, "", "", path, sizeof(path))
+        != NGX_OK)
+    {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+
+    /* not to wait for a pipe that somebody put there */
+
+    return open(path, O_RDONLY|O_CLOEXEC|O_NONBLOCK);
+}
+
+
+ngx_int_t
+ngx_http_gray_directory_file(ngx_http_gray_directory_t *dir, ngx_str_t *name,
+    ngx_http_gray_list_info_t *info)
+{
+    int        fd;
+    ngx_int_t  rc;
+    ngx_err_t  err;
+
+    fd = ngx_http_gray_directory_open(dir, name);
+
+    if (fd == -1) {
+        return ngx_errno == NGX_ENOENT ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    rc = ngx_http_gray_list_stat(fd, info);
+    err = (rc == NGX_ERROR) ? ngx_errno : 0;
+
+    (void) close(fd);
+
+    if (rc != NGX_OK) {
+        ngx_set_errno(err);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_gray_directory_lock(ngx_http_gray_directory_t *dir, ngx_log_t *log)
+{
+    ngx_int_t   rc;
+    ngx_err_t   err;
+    ngx_uint_t  tries;
+
+    if (dir->locked) {
+        return NGX_AGAIN;
+    }
+
+    rc = NGX_DECLINED;
+
+    for (tries = 0; rc == NGX_DECLINED && tries < 2; tries++) {
+        rc = ngx_http_gray_directory_try(dir);
+    }
+
+    if (rc == NGX_ERROR) {
+        err = ngx_errno;
+
+        if (!dir->lock_failed) {
+            ngx_log_error(NGX_LOG_ERR, log, err,
+                          "gray: \"%V/.lists.lock\" cannot be locked",
+                          &dir->path);
+        }
+
+        dir->lock_failed = 1;
+
+        return NGX_ERROR;
+    }
+
+    dir->lock_failed = 0;
+
+    return rc == NGX_OK ? NGX_OK : NGX_AGAIN;
+}
+
+
+/* NGX_DECLINED: the file was replaced, and is to be opened anew */
+
+static ngx_int_t
+ngx_http_gray_directory_try(ngx_http_gray_directory_t *dir)
+{
+    int           rc;
+    char          path[NGX_MAX_PATH];
+    ngx_err_t     err;
+    struct stat   st, now;
+    struct flock  fl;
+
+    (void) snprintf(path, sizeof(path), "%.*s/.lists.lock",
+                    (int) dir->path.len, (char *) dir->path.data);
+
+    if (dir->lock == -1) {
+        dir->lock = open(path, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+        if (dir->lock == -1) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_memzero(&fl, sizeof(struct flock));
+    fl.l_type = F_WRLCK;
+    fl.l_whence = SEEK_SET;
+
+    rc = fcntl(dir->lock, NGX_HTTP_GRAY_DIRECTORY_SETLK, &fl);
+    err = ngx_errno;
+
+    /* nobody else would meet us at a file that has no name any more */
+
+    if (fstat(dir->lock, &st) == -1
+        || lstat(path, &now) == -1
+        || st.st_dev != now.st_dev
+        || st.st_ino != now.st_ino)
+    {
+        (void) close(dir->lock);
+        dir->lock = -1;
+        return NGX_DECLINED;
+    }
+
+    if (rc == -1) {
+        ngx_set_errno(err);
+        return (err == NGX_EAGAIN || err == NGX_EACCES) ? NGX_AGAIN
+                                                        : NGX_ERROR;
+    }
+
+    dir->locked = 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_gray_directory_unlock(ngx_http_gray_directory_t *dir)
+{
+    struct flock  fl;
+
+    ngx_memzero(&fl, sizeof(struct flock));
+    fl.l_type = F_UNLCK;
+    fl.l_whence = SEEK_SET;
+
+    if (fcntl(dir->lock, NGX_HTTP_GRAY_DIRECTORY_SETLK, &fl) == -1) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
+                      "gray: fcntl(F_UNLCK) \"%V/.lists.lock\" failed",
+                      &dir->path);
+    }
+
+    dir->locked = 0;
+}
+
+
+ngx_int_t
+ngx_http_gray_directory_scan(ngx_http_gray_directory_scan_t *scan)
+{
+    DIR            *stream;
+    size_t          len;
+    char            path[NGX_MAX_PATH];
+    ngx_str_t       name;
+    struct dirent  *entry;
+
+    (void) snprintf(path, sizeof(path), "%.*s", (int) scan->dir->path.len,
+                    (char *) scan->dir->path.data);
+
+    stream = opendir(path);
+
+    if (stream == NULL) {
+
+        if (!scan->dir->scan_failed) {
+            ngx_log_error(NGX_LOG_ERR, scan->log, ngx_errno,
+                          "gray: opendir() \"%s\" failed", path);
+        }
+
+        scan->dir->scan_failed = 1;
+
+        return NGX_ERROR;
+    }
+
+    scan->dir->scan_failed = 0;
+
+    while ((entry = readdir(stream)) != NULL) {
+
+        if (entry->d_name[0] == '.') {
+            ngx_http_gray_directory_temp(scan, entry->d_name);
+            continue;
+        }
+
+        len = ngx_strlen(entry->d_name);
+
+        if (len < sizeof(NGX_HTTP_GRAY_DIRECTORY_SUFFIX) - 1) {
+            continue;
+        }
+
+        name.data = (u_char *) entry->d_name;
+        name.len = len - (sizeof(NGX_HTTP_GRAY_DIRECTORY_SUFFIX) - 1);
+
+        if (ngx_strcmp(name.data + name.len, NGX_HTTP_GRAY_DIRECTORY_SUFFIX)
+            == 0
+            && ngx_http_gray_directory_name(&name))
+        {
+            scan->list(scan, &name);
+        }
+    }
+
+    (void) closedir(stream);
+
+    return NGX_OK;
+}
+
+
+/* .NAME.list.PID.N of a process that is no more, or of long ago */
+
+static void
+ngx_http_gray_directory_temp(ngx_http_gray_directory_scan_t *scan,
+    const char *file)
+{
+    char                        path[NGX_MAX_PATH];
+    long                        pid;
+    const char                 *p;
+    struct stat                 st;
+    ngx_http_gray_directory_t  *dir;
+
+    dir = scan->dir;
+    p = strstr(file, NGX_HTTP_GRAY_DIRECTORY_SUFFIX ".");
+
+    if (p == NULL) {
+        return;
+    }
+
+    pid = strtol(p + sizeof(NGX_HTTP_GRAY_DIRECTORY_SUFFIX), NULL, 10);
+
+    if (pid <= 0
+        || snprintf(path, sizeof(path), "%.*s/%s", (int) dir->path.len,
+                    (char *) dir->path.data, file)
+           >= (int) sizeof(path))
+    {
+        return;
+    }
+
+    if ((kill((pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH)
+        && (stat(path, &st) == -1
+            || ngx_time() - st.st_mtime < NGX_HTTP_GRAY_DIRECTORY_STALE))
+    {
+        scan->unfinished++;
+        return;
+    }
+
+    if (!scan->publish) {
+        scan->found++;
+        return;
+    }
+
+    /* not when zones are initialised: there nothing is changed */
+
+    if (dir->locked && unlink(path) == 0) {
+        ngx_log_error(NGX_LOG_NOTICE, scan->log, 0,
+                      "gray: removed \"%s\", which was never finished", path);
+    }
+}
