@@ -134,18 +134,29 @@ static ngx_inline ngx_int_t
 ngx_http_gray_condition_leaf(ngx_http_gray_pass_t *pass,
     ngx_http_gray_condition_t *condition)
 {
+    ngx_int_t              rc;
     ngx_http_gray_slot_t  *slot;
+    ngx_http_gray_test_t  *tests;
 
     slot = condition->slot;
+    tests = condition->tests;
 
     ngx_http_gray_condition_fetch(pass, slot);
+
+    /* what most are: one test of one value */
+
+    if (slot->state == NGX_OK && !tests->next && !slot->value.next) {
+        rc = tests->match(tests, &slot->value);
+
+        return rc < 0 ? NGX_ERROR : rc ^ tests->negate;
+    }
 
     if (slot->state == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    return ngx_http_gray_tests_hold(condition->tests,
-                              slot->state == NGX_OK ? &slot->value : NULL);
+    return ngx_http_gray_tests_hold(tests, slot->state == NGX_OK ? &slot->value
+                                                                 : NULL);
 }
 
 

@@ -228,7 +228,8 @@ ngx_http_gray_index_string(const ngx_http_gray_index_group_t *group,
 {
     ngx_str_t  *text;
 
-    text = ngx_http_gray_value_string(value);
+    text = value->text.data ? &value->text
+                            : ngx_http_gray_value_string(value);
 
     if (text == NULL || text->len > group->max) {
         return ngx_http_gray_index_none;
@@ -241,7 +242,7 @@ ngx_http_gray_index_string(const ngx_http_gray_index_group_t *group,
 
     ngx_strlow(group->lower, text->data, text->len);
 
-    return ngx_http_gray_index_find(group, XXH64(group->lower, text->len, 0),
+    return ngx_http_gray_index_find(group, XXH3_64bits(group->lower, text->len),
                                     group->lower, text->len);
 }
 
@@ -639,7 +640,7 @@ ngx_http_gray_index_add(void *data, const ngx_str_t *string, double number)
 
     if (string) {
         key->string = *string;
-        key->hash = XXH64(string->data, string->len, 0);
+        key->hash = XXH3_64bits(string->data, string->len);
         group->max = ngx_max(group->max, string->len);
 
     } else {

@@ -13,7 +13,7 @@
  * IPv4 as pairs of 32 bits and of IPv6 as ngx_http_gray_range_t.  Numbers are
  * in the machine's byte order: a file of another one has another magic.
  *
- * A slot is 0, or has the low 32 bits of the XXH64 of an entry below, and
+ * A slot is 0, or has the low 32 bits of the XXH3 of an entry below, and
  * above, plus one, where the entry begins.  An entry's first slot is its hash,
  * multiplied by the number of slots, above 2^64; from there on the next ones
  * follow.  Half of the slots are empty, so a lookup reads one or two, and then
@@ -112,7 +112,7 @@ ngx_http_gray_list_has(ngx_http_gray_list_t *list, const ngx_str_t *text,
         list->refresh(list);
     }
 
-    if (list->map == NULL || list->info.deleted) {
+    if (!list->usable) {
         return NGX_ERROR;
     }
 
@@ -160,7 +160,7 @@ ngx_http_gray_list_covers(ngx_http_gray_list_t *list, ngx_int_t family,
         list->refresh(list);
     }
 
-    if (list->map == NULL || list->info.deleted || list->info.odd) {
+    if (!list->networks) {
         return NGX_ERROR;
     }
 
@@ -282,6 +282,8 @@ ngx_http_gray_list_map(ngx_http_gray_list_t *list, int fd)
     list->map = map;
     list->mapped = header.info.size;
     list->info = header.info;
+    list->usable = !header.info.deleted;
+    list->networks = (list->usable && !header.info.odd);
 
     list->slots = (uint64_t *) (map + header.slots);
     list->nslots = header.nslots;
@@ -303,6 +305,8 @@ ngx_http_gray_list_unmap(ngx_http_gray_list_t *list)
 
     map = list->map;
     list->map = NULL;
+    list->usable = 0;
+    list->networks = 0;
 
     if (map && list->release) {
         list->release(list, map, list->mapped);
@@ -551,7 +555,7 @@ ngx_http_gray_list_insert(ngx_http_gray_list_build_t *build,
     slots = (uint64_t *) (build->data + NGX_HTTP_GRAY_LIST_HEAD);
     blob = build->data + build->info.pos;
 
-    hash = XXH64(entry->data, entry->len, 0);
+    hash = XXH3_64bits(entry->data, entry->len);
     i = ngx_http_gray_list_first(hash, build->nslots);
 
     for (n = 1; slots[i]; n++) {

@@ -57,6 +57,8 @@ struct ngx_http_gray_list_s {
 
     const uint64_t             *slots;
     const u_char               *blob;
+    ngx_uint_t                  usable;      /* it is mapped, not deleted, */
+    ngx_uint_t                  networks;    /* and has only networks */
     const uint32_t             *inet;        /* first, last */
     const ngx_http_gray_range_t *inet6;
     uint64_t                    nslots;
@@ -89,7 +91,7 @@ typedef struct {
 
 
 /*
- * Is the text (with its XXH64, seed 0) an entry?  1 or 0; NGX_ERROR where
+ * Is the text (with its XXH3) an entry?  1 or 0; NGX_ERROR where
  * there is no such list, or none that can be read.
  */
 ngx_int_t ngx_http_gray_list_has(ngx_http_gray_list_t *list,

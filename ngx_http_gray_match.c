@@ -17,6 +17,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "ngx_http_gray_match.h"
 #include "ngx_http_gray_version.h"
 
@@ -66,7 +69,19 @@ ngx_http_gray_match_equal(ngx_http_gray_test_t *test,
 }
 
 
-/* likewise, of one string, as most tests are */
+/* likewise, of many strings, and of one, as most tests are */
+
+ngx_int_t
+ngx_http_gray_match_strings(ngx_http_gray_test_t *test,
+    ngx_http_gray_value_t *value)
+{
+    if (value->text.data == NULL) {
+        return ngx_http_gray_match_equal(test, value);
+    }
+
+    return ngx_http_gray_set_among(&test->u.values.strings, value);
+}
+
 
 ngx_int_t
 ngx_http_gray_match_string(ngx_http_gray_test_t *test,
@@ -286,8 +301,12 @@ ngx_http_gray_match_in_list(ngx_http_gray_test_t *test,
         return NGX_ERROR;
     }
 
-    return ngx_http_gray_list_has(test->u.list, text,
-                                  ngx_http_gray_value_hash(value));
+    if (!value->hashed) {
+        value->hash = XXH3_64bits(text->data, text->len);
+        value->hashed = 1;
+    }
+
+    return ngx_http_gray_list_has(test->u.list, text, value->hash);
 }
 
 

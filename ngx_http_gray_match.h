@@ -74,6 +74,8 @@ struct ngx_http_gray_test_s {
 
 ngx_int_t ngx_http_gray_match_equal(ngx_http_gray_test_t *test,
     ngx_http_gray_value_t *value);
+ngx_int_t ngx_http_gray_match_strings(ngx_http_gray_test_t *test,
+    ngx_http_gray_value_t *value);
 ngx_int_t ngx_http_gray_match_string(ngx_http_gray_test_t *test,
     ngx_http_gray_value_t *value);
 ngx_int_t ngx_http_gray_match_prefix(ngx_http_gray_test_t *test,

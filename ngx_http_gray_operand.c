@@ -243,10 +243,14 @@ ngx_http_gray_operand_ready(ngx_http_gray_tests_compile_t *cp,
         ngx_http_gray_set_sort(&test->u.values.numbers);
         rc = ngx_http_gray_set_hash(strings, cp->pool);
 
-        if (strings->n == 1 && test->u.values.numbers.n == 0
-            && !strings->ignore_case)
-        {
+        if (test->u.values.numbers.n || strings->ignore_case) {
+            /* void */
+
+        } else if (strings->n == 1) {
             test->match = ngx_http_gray_match_string;
+
+        } else if (strings->table) {
+            test->match = ngx_http_gray_match_strings;
         }
 
     } else if (test->match == ngx_http_gray_match_prefix) {

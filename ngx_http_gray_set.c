@@ -48,7 +48,7 @@ typedef enum {
 
 
 static ngx_uint_t ngx_http_gray_set_find(const ngx_http_gray_set_t *set,
-    const ngx_str_t *text, uint64_t hash);
+    const ngx_str_t *text, uint64_t hash, ngx_uint_t fold);
 static uint64_t ngx_http_gray_set_folded(const u_char *data, size_t len);
 static ngx_int_t ngx_http_gray_set_order(const ngx_str_t *one,
     const ngx_str_t *two, size_t skip, ngx_http_gray_set_way_e way,
@@ -188,7 +188,7 @@ ngx_http_gray_set_has(const ngx_http_gray_set_t *set,
                : value->hashed ? value->hash
                                : ngx_http_gray_value_hash(value);
 
-        return ngx_http_gray_set_find(set, text, hash);
+        return ngx_http_gray_set_find(set, text, hash, set->ignore_case);
     }
 
     for (i = 0; i < set->n; i++) {
@@ -210,9 +210,24 @@ ngx_http_gray_set_has(const ngx_http_gray_set_t *set,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
+ngx_http_gray_set_among(const ngx_http_gray_set_t *set,
+    ngx_http_gray_value_t *value)
+{
+    if (value->text.len > set->max) {
+        return 0;
+    }
+
+    return ngx_http_gray_set_find(set, &value->text,
+                                  value->hashed
+                                  ? value->hash
+                                  : ngx_http_gray_value_hash(value), 0);
+}
+
+
+static ngx_inline ngx_uint_t
 ngx_http_gray_set_find(const ngx_http_gray_set_t *set, const ngx_str_t *text,
-    uint64_t hash)
+    uint64_t hash, ngx_uint_t fold)
 {
     uint32_t                          tag;
     uint64_t                          i;
@@ -236,8 +251,7 @@ ngx_http_gray_set_find(const ngx_http_gray_set_t *set, const ngx_str_t *text,
         s = &set->elts[entry->number - 1];
 
         if (s->len == text->len
-            && ngx_http_gray_set_equal(s->data, text->data, text->len,
-                                       set->ignore_case))
+            && ngx_http_gray_set_equal(s->data, text->data, text->len, fold))
         {
             return 1;
         }
@@ -489,9 +503,9 @@ ngx_http_gray_set_hash(ngx_http_gray_set_t *set, ngx_pool_t *pool)
         s = &set->elts[k];
 
         hash = set->ignore_case ? ngx_http_gray_set_folded(s->data, s->len)
-                                : XXH64(s->data, s->len, 0);
+                                : XXH3_64bits(s->data, s->len);
 
-        if (ngx_http_gray_set_find(set, s, hash)) {
+        if (ngx_http_gray_set_find(set, s, hash, set->ignore_case)) {
             continue;
         }
 

@@ -65,6 +65,10 @@ ngx_uint_t ngx_http_gray_set_has(const ngx_http_gray_set_t *set,
 ngx_uint_t ngx_http_gray_set_is(const ngx_str_t *string,
     const ngx_str_t *text);
 
+/* likewise, of strings that are many and whose case matters */
+ngx_uint_t ngx_http_gray_set_among(const ngx_http_gray_set_t *set,
+    ngx_http_gray_value_t *value);
+
 /* does the text begin with a prefix, end in a suffix, or have a string? */
 ngx_uint_t ngx_http_gray_set_begins(const ngx_http_gray_set_t *set,
     const ngx_str_t *text);

@@ -192,7 +192,8 @@ ngx_http_gray_tests_keys(ngx_http_gray_test_t *tests, ngx_uint_t max,
     if (tests == NULL
         || tests->next
         || (tests->match != ngx_http_gray_match_equal
-            && tests->match != ngx_http_gray_match_string)
+            && tests->match != ngx_http_gray_match_string
+            && tests->match != ngx_http_gray_match_strings)
         || tests->negate)
     {
         return NGX_DECLINED;

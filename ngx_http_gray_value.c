@@ -67,9 +67,10 @@ ngx_http_gray_value_hash(ngx_http_gray_value_t *value)
     ngx_str_t  *text;
 
     if (!value->hashed) {
-        text = ngx_http_gray_value_string(value);
+        text = value->text.data ? &value->text
+                                : ngx_http_gray_value_string(value);
 
-        value->hash = text ? XXH64(text->data, text->len, 0) : 0;
+        value->hash = text ? XXH3_64bits(text->data, text->len) : 0;
         value->hashed = 1;
     }
 

@@ -38,7 +38,7 @@ typedef struct ngx_http_gray_value_s  ngx_http_gray_value_t;
 
 struct ngx_http_gray_value_s {
     ngx_str_t                    text;       /* data is NULL: a number only */
-    uint64_t                     hash;       /* XXH64(text, seed = 0) */
+    uint64_t                     hash;       /* XXH3 of the text */
     double                       number;
     ngx_http_gray_addr_t         addr;
 
@@ -59,7 +59,7 @@ struct ngx_http_gray_value_s {
  */
 ngx_str_t *ngx_http_gray_value_string(ngx_http_gray_value_t *value);
 
-/* XXH64 of the text, with seed 0; only for what has a text */
+/* the 64 bits of XXH3 of the text; only for what has a text */
 uint64_t ngx_http_gray_value_hash(ngx_http_gray_value_t *value);
 
 /* NGX_OK with value->number, or NGX_DECLINED */

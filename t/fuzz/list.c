@@ -23,7 +23,7 @@ look_up(ngx_http_gray_list_t *list, const ngx_str_t *text, ngx_uint_t entry)
     ngx_int_t              rc, family;
     ngx_http_gray_addr_t   addr;
 
-    rc = ngx_http_gray_list_has(list, text, XXH64(text->data, text->len, 0));
+    rc = ngx_http_gray_list_has(list, text, XXH3_64bits(text->data, text->len));
 
     must(rc == 1 || (!entry && rc == 0) || (!entry && rc == NGX_ERROR));
 

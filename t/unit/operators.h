@@ -72,7 +72,7 @@ __wrap_ngx_http_gray_list_has(ngx_http_gray_list_t *list,
 
     known_as = (list_t *) list;
 
-    assert_true(hash == XXH64(text->data, text->len, 0));
+    assert_true(hash == XXH3_64bits(text->data, text->len));
 
     (void) snprintf(entry, sizeof(entry), " %.*s ", (int) text->len,
                     (char *) text->data);

@@ -6,7 +6,7 @@
 
 /*
  * Values: what is asked of them is worked out once, and is what strtod(),
- * XXH64 and inet_pton() make of the text.
+ * XXH3 and inet_pton() make of the text.
  */
 
 
@@ -60,7 +60,7 @@ test_once(void **state)
 
     value = text_value((char *) text);
 
-    assert_true(ngx_http_gray_value_hash(&value) == XXH64(text, 8, 0));
+    assert_true(ngx_http_gray_value_hash(&value) == XXH3_64bits(text, 8));
     assert_int_equal(ngx_http_gray_value_number(&value), NGX_DECLINED);
     assert_int_equal(ngx_http_gray_value_address(&value), NGX_OK);
     assert_int_equal(value.family, AF_INET);
@@ -70,7 +70,7 @@ test_once(void **state)
 
     memcpy(text, "87654321", 8);
 
-    assert_true(ngx_http_gray_value_hash(&value) == XXH64("10.0.0.1", 8, 0));
+    assert_true(ngx_http_gray_value_hash(&value) == XXH3_64bits("10.0.0.1", 8));
     assert_int_equal(ngx_http_gray_value_number(&value), NGX_DECLINED);
     assert_int_equal(ngx_http_gray_value_address(&value), NGX_OK);
     assert_true(value.addr == 0x0a000001);
@@ -101,7 +101,7 @@ test_once(void **state)
 
     assert_int_equal(ngx_http_gray_value_number(&value), NGX_DECLINED);
     assert_int_equal(ngx_http_gray_value_address(&value), NGX_DECLINED);
-    assert_true(ngx_http_gray_value_hash(&value) == XXH64("", 0, 0));
+    assert_true(ngx_http_gray_value_hash(&value) == XXH3_64bits("", 0));
 
     memset(&value, 0, sizeof(ngx_http_gray_value_t));
 
@@ -159,7 +159,7 @@ test_numbers(void **state)
         assert_int_equal(s->len, strlen(tests[i].text));
         assert_memory_equal(s->data, tests[i].text, s->len);
         assert_true(ngx_http_gray_value_hash(&value)
-                    == XXH64(tests[i].text, s->len, 0));
+                    == XXH3_64bits(tests[i].text, s->len));
         assert_ptr_equal(ngx_http_gray_value_string(&value), s);
         assert_int_equal(ngx_http_gray_value_address(&value), NGX_DECLINED);
         assert_true(value.number == tests[i].number);

@@ -84,17 +84,21 @@ static const case_t  cases[] = {
     { "prefix", ID, NULL, "{\"when\":{\"$a\":{\"prefix\":[", "\"%s\"",
       "]}},\"variant\":\"c\"}", 10000, 0 },
 
-    { "cidr, IPv4", INET, NULL, "{\"when\":{\"$remote_addr\":{\"cidr\":[",
-      "\"%s\"", "]}},\"variant\":\"c\"}", 10000, 0 },
+    { "cidr, IPv4", INET, NULL,
+      "{\"when\":{\"$remote_addr\":{\"cidr\":[", "\"%s\"",
+      "]}},\"variant\":\"c\"}", 10000, 0 },
 
-    { "cidr, IPv6", INET6, NULL, "{\"when\":{\"$remote_addr\":{\"cidr\":[",
-      "\"%s\"", "]}},\"variant\":\"c\"}", 10000, 0 },
+    { "cidr, IPv6", INET6, NULL,
+      "{\"when\":{\"$remote_addr\":{\"cidr\":[", "\"%s\"",
+      "]}},\"variant\":\"c\"}", 10000, 0 },
 
     { "cidr_list, IPv4", INET, NULL, "{\"when\":{\"$remote_addr\":"
-      "{\"cidr_list\":\"l\"}},\"variant\":\"c\"}", NULL, NULL, 1000000, 1 },
+      "{\"cidr_list\":\"l\"}},\"variant\":\"c\"}", NULL, NULL,
+      1000000, 1 },
 
     { "cidr_list, IPv6", INET6, NULL, "{\"when\":{\"$remote_addr\":"
-      "{\"cidr_list\":\"l\"}},\"variant\":\"c\"}", NULL, NULL, 1000000, 1 },
+      "{\"cidr_list\":\"l\"}},\"variant\":\"c\"}", NULL, NULL,
+      1000000, 1 },
 
     { "cidr_list, IPv4, of a header", INET, NULL, "{\"when\":{\"$a\":"
       "{\"cidr_list\":\"l\"}},\"variant\":\"c\"}", NULL, NULL, 1000, 1 },
@@ -420,8 +424,8 @@ make_list(const char *dir, const case_t *c, ngx_uint_t n)
         fail("a list cannot be made");
     }
 
-    (void) printf("%lu entries: %lu bytes\n", (unsigned long) n,
-                  (unsigned long) build.info.size);
+    (void) printf("%s: %lu entries, %lu bytes\n", c->name,
+                  (unsigned long) n, (unsigned long) build.info.size);
 
     ngx_http_gray_list_discard(&build);
     (void) close(fd);

@@ -23,7 +23,10 @@ $SIG{$_} = sub { exit(130) } for qw(INT TERM HUP);
 my @quick = $quick ? 'quick' : ();
 
 database("$dir/geo.mmdb");
-run($program, 'prepare', $dir, @quick);
+
+my ($bytes) = run($program, 'prepare', $dir, @quick)
+              =~ /^in_list: 1000000 entries, (\d+) bytes$/m;
+
 run('valgrind', '-q', '--tool=callgrind', '--cache-sim=yes',
     '--I1=32768,8,64', '--D1=32768,8,64', '--LL=2097152,16,64',
     '--collect-atstart=no', '--toggle-collect=ngx_http_gray_rules_decide',
@@ -90,11 +93,7 @@ sub run {
     my @said = <$pipe>;
     close $pipe or die "@command failed\n";
 
-    if ($ENV{VERBOSE}) {
-        print @said;
-    }
-
-    return;
+    return join '', @said;
 }
 
 
@@ -182,13 +181,17 @@ sub bounds {
           $c->{'cidr_list, IPv6'}{100000}, 400 ],
         [ '1,000 rules of one equality, over one', $rules, 2 ],
         [ 'a geo rule, over the bare lookup', $geo->{1} / $bare, 1.3 ],
-        [ 'a second geo rule', $geo->{2} - $geo->{1}, 100 ]);
+        [ 'a second geo rule', $geo->{2} - $geo->{1}, 100 ],
+        [ 'MB, of 1,000,000 ids of 16 characters', $bytes / 1e6, 40 ]);
 
     my $failed = 0;
 
     for (@bounds) {
         my ($what, $is, $most) = @$_;
-        my $bad = $is > $most;
+
+        # functions of libc are chosen by the processor: not all count alike
+
+        my $bad = $is > $most * ($quick ? 1.05 : 1);
 
         printf "%-40s%9.2f, at most %s%s\n", $what, $is, $most,
                $bad ? ': MISSED' : '';
