@@ -340,7 +340,7 @@ ngx_http_gray_attribute_get(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 ngx_http_gray_attribute_text(ngx_http_request_t *r, ngx_str_t *name,
     void *source, ngx_str_t *text)
 {
@@ -383,7 +383,7 @@ ngx_http_gray_attribute_text(ngx_http_request_t *r, ngx_str_t *name,
 }
 
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 ngx_http_gray_attribute_plain(ngx_http_request_t *r,
     ngx_http_gray_attribute_t *attribute, ngx_http_gray_value_t *value)
 {

@@ -168,7 +168,7 @@ ngx_http_gray_condition_load(ngx_http_gray_pass_t *pass,
 
     value = &slot->value;
 
-    ngx_memzero(value, sizeof(ngx_http_gray_value_t));
+    ngx_http_gray_value_reset(value);
 
     slot->state = (slot->attribute.type == NGX_HTTP_GRAY_PERCENT)
                   ? pass->percent(pass, slot, value)

@@ -69,8 +69,7 @@ struct ngx_http_gray_rules_s {
     ngx_uint_t                   nkeys;
     ngx_http_gray_cookie_t       cookie;     /* no name: no cookie */
     ngx_str_t                    minted;
-    ngx_str_t                   *key;        /* of decision "key_of" */
-    ngx_uint_t                   key_of;
+    ngx_uint_t                   minted_of;  /* the decision of these */
     ngx_int_t                    keyless;    /* what mint() returned */
 
     ngx_http_gray_pass_t         pass;
@@ -90,7 +89,7 @@ typedef struct {
 static ngx_http_gray_rule_t *ngx_http_gray_rules_first(
     ngx_http_gray_rules_t *rules);
 static ngx_str_t *ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules);
-static ngx_str_t *ngx_http_gray_rules_find_key(ngx_http_gray_rules_t *rules);
+static ngx_str_t *ngx_http_gray_rules_mint(ngx_http_gray_rules_t *rules);
 static ngx_int_t ngx_http_gray_rules_percent(ngx_http_gray_pass_t *pass,
     ngx_http_gray_slot_t *slot, ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
@@ -157,7 +156,7 @@ ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
     rules->pass.decision++;
 
     split = &rules->split;
-    rule = ngx_http_gray_rules_first(rules);
+    rule = rules->nrules ? ngx_http_gray_rules_first(rules) : NULL;
 
     if (rule) {
         outcome->rule = &rule->name;
@@ -237,22 +236,8 @@ ngx_http_gray_rules_first(ngx_http_gray_rules_t *rules)
 }
 
 
-/* percent may have asked for it already: nobody gets two ids */
-
-static ngx_str_t *
+static ngx_inline ngx_str_t *
 ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules)
-{
-    if (rules->key_of != rules->pass.decision) {
-        rules->key = ngx_http_gray_rules_find_key(rules);
-        rules->key_of = rules->pass.decision;
-    }
-
-    return rules->key;
-}
-
-
-static ngx_str_t *
-ngx_http_gray_rules_find_key(ngx_http_gray_rules_t *rules)
 {
     ngx_uint_t             i;
     ngx_http_gray_slot_t  *slot;
@@ -267,10 +252,23 @@ ngx_http_gray_rules_find_key(ngx_http_gray_rules_t *rules)
         }
     }
 
-    rules->keyless = rules->cookie.name.len
-                     ? rules->pass.ops->mint(rules->pass.ctx, &rules->cookie,
-                                             &rules->minted)
-                     : NGX_DECLINED;
+    return ngx_http_gray_rules_mint(rules);
+}
+
+
+/* percent may have asked for it already: nobody gets two ids */
+
+static ngx_str_t *
+ngx_http_gray_rules_mint(ngx_http_gray_rules_t *rules)
+{
+    if (rules->minted_of != rules->pass.decision) {
+        rules->minted_of = rules->pass.decision;
+        rules->keyless = rules->cookie.name.len
+                         ? rules->pass.ops->mint(rules->pass.ctx,
+                                                 &rules->cookie,
+                                                 &rules->minted)
+                         : NGX_DECLINED;
+    }
 
     return rules->keyless == NGX_OK ? &rules->minted : NULL;
 }

@@ -53,6 +53,20 @@ struct ngx_http_gray_value_s {
 };
 
 
+/* as zeroed, but for what nobody reads before it is set */
+
+static ngx_inline void
+ngx_http_gray_value_reset(ngx_http_gray_value_t *value)
+{
+    ngx_str_null(&value->text);
+
+    value->hashed = 0;
+    value->numeric = NGX_HTTP_GRAY_UNKNOWN;
+    value->address = NGX_HTTP_GRAY_UNKNOWN;
+    value->next = NULL;
+}
+
+
 /*
  * The text, or NULL where the value is a number that is not whole, or is
  * beyond 2^53 and so has no one text.
