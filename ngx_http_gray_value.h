@@ -63,6 +63,7 @@ ngx_http_gray_value_reset(ngx_http_gray_value_t *value)
     value->hashed = 0;
     value->numeric = NGX_HTTP_GRAY_UNKNOWN;
     value->address = NGX_HTTP_GRAY_UNKNOWN;
+    value->family = 0;
     value->next = NULL;
 }
 
