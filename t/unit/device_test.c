@@ -376,7 +376,7 @@ static void
 test_limits(void **state)
 {
     u_char       byte;
-    ngx_str_t    none, agent;
+    ngx_str_t    none, agent, *device;
     ngx_uint_t   i;
 
     static char  text[70000];
@@ -402,8 +402,10 @@ test_limits(void **state)
 
     for (i = 0; i < 256; i++) {
         byte = (u_char) i;
-        assert_string_equal(ngx_http_gray_device(&none, &none, &agent)->data,
-                            "bot");
+        device = ngx_http_gray_device(&none, &none, &agent);
+
+        assert_non_null(device);
+        assert_string_equal((char *) device->data, "bot");
     }
 
     agent.data = NULL;
