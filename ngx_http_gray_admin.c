@@ -10,6 +10,7 @@
 
 #include "ngx_http_gray_access.h"
 #include "ngx_http_gray_admin.h"
+#include "ngx_http_gray_call.h"
 #include "ngx_http_gray_change.h"
 #include "ngx_http_gray_explain.h"
 #include "ngx_http_gray_listing.h"
@@ -21,57 +22,21 @@
 
 #define NGX_HTTP_GRAY_READS    (NGX_HTTP_GET|NGX_HTTP_HEAD)
 
-#define NGX_HTTP_GRAY_WRITES   1        /* changes a release */
-#define NGX_HTTP_GRAY_BODY     2        /* must have a body */
-#define NGX_HTTP_GRAY_LIST     4        /* of lists, in a zone with state */
-
-#define NGX_HTTP_GRAY_SURPLUS  65536    /* bytes of a body over a document */
-
-
-typedef struct ngx_http_gray_route_s  ngx_http_gray_route_t;
-
-
-/* a request to the API, as far as it is known by its line and headers */
-
-typedef struct {
-    ngx_http_gray_route_t      *route;
-    ngx_http_gray_release_t    *release;    /* NULL: none in the path */
-    ngx_http_gray_zone_t       *zone;       /* of lists; NULL: all zones */
-    ngx_str_t                   name;       /* of a list */
-    ngx_str_t                   zone_name;  /* as it was asked for */
-    ngx_http_gray_change_e      kind;
-    ngx_uint_t                  dry_run;    /* unsigned  dry_run:1; */
-    ngx_str_t                   body;
-} ngx_http_gray_call_t;
-
-
-typedef ngx_int_t (*ngx_http_gray_route_pt)(ngx_http_request_t *r,
-    ngx_http_gray_call_t *call);
 
 /* in a path, "*" is the name of a release, or of a list */
 
-struct ngx_http_gray_route_s {
+typedef struct {
     ngx_uint_t                  methods;
     ngx_uint_t                  flags;
     ngx_str_t                   path;
-    ngx_http_gray_route_pt      handler;
-};
+    ngx_http_gray_call_pt       handler;
+} ngx_http_gray_route_t;
 
 
 typedef struct {
     ngx_uint_t                  method;
     ngx_str_t                   name;
 } ngx_http_gray_method_t;
-
-
-/* what a body may be, and how it changes a document */
-
-typedef struct {
-    ngx_uint_t                  methods;
-    ngx_uint_t                  list;       /* unsigned  list:1; */
-    ngx_str_t                   type;
-    ngx_http_gray_change_e      kind;
-} ngx_http_gray_media_t;
 
 
 static ngx_int_t ngx_http_gray_admin_begin(ngx_http_request_t *r,
@@ -88,20 +53,7 @@ static ngx_int_t ngx_http_gray_admin_unknown(ngx_http_request_t *r,
     ngx_str_t *name);
 static ngx_int_t ngx_http_gray_admin_allow(ngx_http_request_t *r,
     ngx_uint_t methods);
-static ngx_int_t ngx_http_gray_admin_arguments(ngx_http_request_t *r,
-    ngx_http_gray_call_t *call, ngx_int_t *answer);
-static ngx_int_t ngx_http_gray_admin_zone(ngx_http_request_t *r,
-    ngx_http_gray_call_t *call, ngx_int_t *answer);
-static ngx_int_t ngx_http_gray_admin_media(ngx_http_request_t *r,
-    ngx_http_gray_call_t *call, ngx_int_t *answer);
-static size_t ngx_http_gray_admin_limit(ngx_http_gray_call_t *call);
-static ngx_int_t ngx_http_gray_admin_large(ngx_http_request_t *r,
-    ngx_http_gray_call_t *call);
 static void ngx_http_gray_admin_resume(ngx_http_request_t *r);
-static ngx_int_t ngx_http_gray_admin_body(ngx_http_request_t *r,
-    ngx_http_gray_call_t *call, ngx_int_t *answer);
-static off_t ngx_http_gray_admin_received(ngx_http_request_t *r);
-static u_char *ngx_http_gray_admin_copy(ngx_buf_t *b, u_char *p);
 static ngx_int_t ngx_http_gray_admin_index(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_releases(ngx_http_request_t *r,
@@ -175,35 +127,6 @@ static ngx_http_gray_method_t  ngx_http_gray_methods[] = {
 };
 
 
-static ngx_http_gray_media_t  ngx_http_gray_media[] = {
-
-    { NGX_HTTP_POST, 0, ngx_string("application/json"), 0 },
-
-    { NGX_HTTP_PUT, 0, ngx_string("application/json"),
-      NGX_HTTP_GRAY_CHANGE_REPLACE },
-
-    { NGX_HTTP_PATCH, 0, ngx_string("application/json"),
-      NGX_HTTP_GRAY_CHANGE_MERGE },
-
-    { NGX_HTTP_PATCH, 0, ngx_string("application/merge-patch+json"),
-      NGX_HTTP_GRAY_CHANGE_MERGE },
-
-    { NGX_HTTP_PATCH, 0, ngx_string("application/json-patch+json"),
-      NGX_HTTP_GRAY_CHANGE_PATCH },
-
-    { NGX_HTTP_PUT, 1, ngx_string("text/plain"), 0 },
-
-    { 0, 0, ngx_null_string, 0 }
-};
-
-
-/* by NGX_HTTP_GRAY_WRITES and NGX_HTTP_GRAY_LIST */
-
-static const char  *ngx_http_gray_arguments[] = {
-    "none", "dry_run", NULL, NULL, "zone", "dry_run, and zone"
-};
-
-
 ngx_int_t
 ngx_http_gray_admin_handler(ngx_http_request_t *r)
 {
@@ -214,15 +137,15 @@ ngx_http_gray_admin_handler(ngx_http_request_t *r)
         return answer;
     }
 
-    if (!(call.route->flags & (NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_BODY))) {
-        return call.route->handler(r, &call);
+    if (!(call.flags & (NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_BODY))) {
+        return call.handler(r, &call);
     }
 
-    if (!(call.route->flags & NGX_HTTP_GRAY_LIST)
+    if (!(call.flags & NGX_HTTP_GRAY_LIST)
         && r->headers_in.content_length_n
-           > (off_t) ngx_http_gray_admin_limit(&call))
+           > (off_t) ngx_http_gray_call_limit(&call))
     {
-        return ngx_http_gray_admin_large(r, &call);
+        return ngx_http_gray_call_large(r, &call);
     }
 
     rc = ngx_http_read_client_request_body(r, ngx_http_gray_admin_resume);
@@ -277,25 +200,25 @@ ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
         return NGX_DONE;
     }
 
-    if (glcf->readonly && (call->route->flags & NGX_HTTP_GRAY_WRITES)) {
+    if (glcf->readonly && (call->flags & NGX_HTTP_GRAY_WRITES)) {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_FORBIDDEN,
                                 "nothing can be changed here: the location "
                                 "has \"gray_admin readonly\"");
         return NGX_DONE;
     }
 
-    if (ngx_http_gray_admin_arguments(r, call, answer) != NGX_OK) {
+    if (ngx_http_gray_call_arguments(r, call, answer) != NGX_OK) {
         return NGX_DONE;
     }
 
-    if ((call->route->flags & NGX_HTTP_GRAY_LIST)
-        && ngx_http_gray_admin_zone(r, call, answer) != NGX_OK)
+    if ((call->flags & NGX_HTTP_GRAY_LIST)
+        && ngx_http_gray_call_zone(r, call, answer) != NGX_OK)
     {
         return NGX_DONE;
     }
 
-    if (call->route->flags & NGX_HTTP_GRAY_BODY) {
-        return ngx_http_gray_admin_media(r, call, answer);
+    if (call->flags & NGX_HTTP_GRAY_BODY) {
+        return ngx_http_gray_call_media(r, call, answer);
     }
 
     call->kind = NGX_HTTP_GRAY_CHANGE_RESET;
@@ -327,7 +250,8 @@ ngx_http_gray_admin_route(ngx_http_request_t *r, ngx_http_gray_call_t *call,
             methods |= route->methods;
 
             if (route->methods & r->method) {
-                call->route = route;
+                call->flags = route->flags;
+                call->handler = route->handler;
             }
         }
     }
@@ -340,12 +264,12 @@ ngx_http_gray_admin_route(ngx_http_request_t *r, ngx_http_gray_call_t *call,
         return NGX_DONE;
     }
 
-    if (call->route == NULL) {
+    if (call->handler == NULL) {
         *answer = ngx_http_gray_admin_allow(r, methods);
         return NGX_DONE;
     }
 
-    if (call->route->flags & NGX_HTTP_GRAY_LIST) {
+    if (call->flags & NGX_HTTP_GRAY_LIST) {
         call->name = name;
         return NGX_OK;
     }
@@ -500,230 +424,6 @@ ngx_http_gray_admin_allow(ngx_http_request_t *r, ngx_uint_t methods)
 }
 
 
-static ngx_int_t
-ngx_http_gray_admin_arguments(ngx_http_request_t *r,
-    ngx_http_gray_call_t *call, ngx_int_t *answer)
-{
-    u_char     *p, *last, *end, *sign;
-    ngx_str_t   name, value;
-
-    p = r->args.data;
-    last = p + r->args.len;
-
-    for ( /* void */ ; p < last; p = end + 1) {
-
-        end = ngx_strlchr(p, last, '&');
-
-        if (end == NULL) {
-            end = last;
-        }
-
-        if (end == p) {
-            continue;
-        }
-
-        sign = ngx_strlchr(p, end, '=');
-
-        if (sign == NULL) {
-            sign = end;
-        }
-
-        name.data = p;
-        name.len = sign - p;
-        value.data = ngx_min(sign + 1, end);
-        value.len = end - value.data;
-
-        if ((call->route->flags & NGX_HTTP_GRAY_LIST)
-            && name.len == 4 && ngx_strncmp(name.data, "zone", 4) == 0)
-        {
-            call->zone_name = value;
-            continue;
-        }
-
-        if (!(call->route->flags & NGX_HTTP_GRAY_WRITES)
-            || name.len != sizeof("dry_run") - 1
-            || ngx_strncmp(name.data, "dry_run", name.len) != 0)
-        {
-            *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
-                                "unknown argument \"%*s\"; there is %s",
-                                ngx_min(name.len, 80), name.data,
-                                ngx_http_gray_arguments[call->route->flags
-                                                & (NGX_HTTP_GRAY_WRITES
-                                                   |NGX_HTTP_GRAY_LIST)]);
-            return NGX_DONE;
-        }
-
-        if (value.len != 1 || (value.data[0] != '0' && value.data[0] != '1'))
-        {
-            *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
-                                "invalid value \"%*s\" of the argument "
-                                "dry_run, must be 0 or 1",
-                                ngx_min(value.len, 80), value.data);
-            return NGX_DONE;
-        }
-
-        call->dry_run = (value.data[0] == '1');
-    }
-
-    return NGX_OK;
-}
-
-
-/* that of the argument, or the only one that has lists */
-
-static ngx_int_t
-ngx_http_gray_admin_zone(ngx_http_request_t *r, ngx_http_gray_call_t *call,
-    ngx_int_t *answer)
-{
-    u_char                     *p, *last, names[512];
-    ngx_str_t                  *name;
-    ngx_uint_t                  i, n;
-    ngx_http_gray_zone_t      **zone;
-    ngx_http_gray_main_conf_t  *gmcf;
-
-    gmcf = ngx_http_get_module_main_conf(r, ngx_http_gray_module);
-    zone = gmcf->zones.elts;
-
-    p = names;
-    last = names + sizeof(names) - 1;
-    n = 0;
-
-    for (i = 0; i < gmcf->zones.nelts; i++) {
-
-        if (zone[i]->lists == NULL) {
-            continue;
-        }
-
-        name = &zone[i]->shm_zone->shm.name;
-        p = ngx_slprintf(p, last, "%s%V", n ? ", " : "", name);
-
-        if (call->zone_name.data == NULL
-            || (call->zone_name.len == name->len
-                && ngx_memcmp(call->zone_name.data, name->data, name->len)
-                   == 0))
-        {
-            call->zone = zone[i];
-            n += (call->zone_name.data == NULL);
-        }
-    }
-
-    *p = '\0';
-
-    if (p == names) {
-        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_CONFLICT,
-                                "no zone has lists: they need \"state=DIR\" "
-                                "of gray_zone");
-        return NGX_DONE;
-    }
-
-    if (n > 1 && call->name.len == 0) {
-        call->zone = NULL;
-        return NGX_OK;
-    }
-
-    if (n > 1 || call->zone == NULL) {
-        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
-                                "the argument \"zone\" must be one of %s",
-                                names);
-        return NGX_DONE;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_gray_admin_media(ngx_http_request_t *r, ngx_http_gray_call_t *call,
-    ngx_int_t *answer)
-{
-    u_char                 *p, *last, types[128];
-    ngx_str_t               type;
-    ngx_uint_t              list;
-    ngx_http_gray_media_t  *media;
-
-    ngx_str_null(&type);
-
-    if (r->headers_in.content_type) {
-        type = r->headers_in.content_type->value;
-    }
-
-    /* parameters, as a charset, do not matter: all is UTF-8 */
-
-    p = ngx_strlchr(type.data, type.data + type.len, ';');
-
-    if (p) {
-        type.len = p - type.data;
-    }
-
-    while (type.len && (type.data[type.len - 1] == ' '
-                        || type.data[type.len - 1] == '\t'))
-    {
-        type.len--;
-    }
-
-    p = types;
-    last = types + sizeof(types) - 1;
-
-    list = (call->route->flags & NGX_HTTP_GRAY_LIST) ? 1 : 0;
-
-    for (media = ngx_http_gray_media; media->methods; media++) {
-
-        if (!(media->methods & r->method) || media->list != list) {
-            continue;
-        }
-
-        if (media->type.len == type.len
-            && ngx_strncasecmp(media->type.data, type.data, type.len) == 0)
-        {
-            call->kind = media->kind;
-            return NGX_OK;
-        }
-
-        p = ngx_slprintf(p, last, "%s%V", p == types ? "" : ", ",
-                         &media->type);
-    }
-
-    *p = '\0';
-
-    if (r->method == NGX_HTTP_PATCH
-        && ngx_http_gray_reply_header(r, "Accept-Patch", "%s", types)
-           != NGX_OK)
-    {
-        *answer = NGX_HTTP_SERVICE_UNAVAILABLE;
-        return NGX_DONE;
-    }
-
-    *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                                "the Content-Type must be %s; use curl %s",
-                                types, list
-                                ? "--data-binary @FILE "
-                                  "-H 'Content-Type: text/plain'"
-                                : "--json");
-    return NGX_DONE;
-}
-
-
-/* a document with white space, or a patch of one */
-
-static size_t
-ngx_http_gray_admin_limit(ngx_http_gray_call_t *call)
-{
-    return 2 * call->release->zone->document + NGX_HTTP_GRAY_SURPLUS;
-}
-
-
-static ngx_int_t
-ngx_http_gray_admin_large(ngx_http_request_t *r, ngx_http_gray_call_t *call)
-{
-    return ngx_http_gray_reply_problem(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                "the body must be at most %uz bytes long, as "
-                                "documents are of at most %uz: document=SIZE "
-                                "of gray_zone",
-                                ngx_http_gray_admin_limit(call),
-                                call->release->zone->document);
-}
-
-
 static void
 ngx_http_gray_admin_resume(ngx_http_request_t *r)
 {
@@ -731,127 +431,19 @@ ngx_http_gray_admin_resume(ngx_http_request_t *r)
     ngx_http_gray_call_t  call;
 
     if (ngx_http_gray_admin_begin(r, &call, &answer) != NGX_OK
-        || ngx_http_gray_admin_body(r, &call, &answer) != NGX_OK)
+        || ngx_http_gray_call_body(r, &call, &answer) != NGX_OK)
     {
         ngx_http_finalize_request(r, answer);
         return;
     }
 
-    rc = call.route->handler(r, &call);
+    rc = call.handler(r, &call);
 
     /* else it goes on by a timer */
 
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
     }
-}
-
-
-static ngx_int_t
-ngx_http_gray_admin_body(ngx_http_request_t *r, ngx_http_gray_call_t *call,
-    ngx_int_t *answer)
-{
-    off_t         len;
-    u_char       *p;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    len = ngx_http_gray_admin_received(r);
-
-    /* a list is taken from where the body is */
-
-    if (call->route->flags & NGX_HTTP_GRAY_BODY
-        && call->route->flags & NGX_HTTP_GRAY_LIST)
-    {
-        return NGX_OK;
-    }
-
-    if (call->release && len > (off_t) ngx_http_gray_admin_limit(call)) {
-        *answer = ngx_http_gray_admin_large(r, call);
-        return NGX_DONE;
-    }
-
-    if (len && !(call->route->flags & NGX_HTTP_GRAY_BODY)) {
-        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
-                                "%V takes no body", &r->method_name);
-        return NGX_DONE;
-    }
-
-    ngx_str_null(&call->body);
-
-    if (len == 0) {
-        return NGX_OK;
-    }
-
-    cl = r->request_body->bufs;
-    b = cl->buf;
-
-    if (cl->next == NULL && ngx_buf_in_memory(b)) {
-        call->body.data = b->pos;
-        call->body.len = b->last - b->pos;
-        return NGX_OK;
-    }
-
-    call->body.len = len;
-    call->body.data = ngx_pnalloc(r->pool, call->body.len);
-
-    for (p = call->body.data; p && cl; cl = cl->next) {
-        p = ngx_http_gray_admin_copy(cl->buf, p);
-    }
-
-    if (p == NULL) {
-        *answer = NGX_HTTP_SERVICE_UNAVAILABLE;
-        return NGX_DONE;
-    }
-
-    return NGX_OK;
-}
-
-
-static off_t
-ngx_http_gray_admin_received(ngx_http_request_t *r)
-{
-    off_t         len;
-    ngx_chain_t  *cl;
-
-    len = 0;
-
-    if (r->request_body) {
-        for (cl = r->request_body->bufs; cl; cl = cl->next) {
-            len += ngx_buf_size(cl->buf);
-        }
-    }
-
-    return len;
-}
-
-
-static u_char *
-ngx_http_gray_admin_copy(ngx_buf_t *b, u_char *p)
-{
-    off_t    pos;
-    ssize_t  n;
-
-    if (ngx_buf_in_memory(b)) {
-        return ngx_cpymem(p, b->pos, b->last - b->pos);
-    }
-
-    if (!b->in_file) {
-        return p;
-    }
-
-    for (pos = b->file_pos; pos < b->file_last; pos += n) {
-
-        n = ngx_read_file(b->file, p, (size_t) (b->file_last - pos), pos);
-
-        if (n <= 0) {
-            return NULL;
-        }
-
-        p += n;
-    }
-
-    return p;
 }
 
 

@@ -21,11 +21,11 @@
 #include <ngx_core.h>
 
 #include "ngx_http_gray_arms.h"
+#include "ngx_http_gray_judge.h"
 #include "ngx_http_gray_schema.h"
 
 
 #define NGX_HTTP_GRAY_HASH_MAX  16
-#define NGX_HTTP_GRAY_TEXT_MAX  255
 
 
 typedef struct {
@@ -36,19 +36,12 @@ typedef struct {
 
 static ngx_uint_t ngx_http_gray_schema_many(const ngx_http_gray_json_t *input,
     const char *member, ngx_uint_t max, ngx_http_gray_faults_t *faults);
-static void ngx_http_gray_schema_object(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *object,
-    ngx_http_gray_member_t *members);
-static void ngx_http_gray_schema_unknown(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, ngx_http_gray_member_t *members);
 static void ngx_http_gray_schema_release(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_schema_revision(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_schema_baseline(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
-static void ngx_http_gray_schema_refer(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, ngx_str_t name);
 static void ngx_http_gray_schema_hash(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_schema_cookie(ngx_http_gray_judge_t *judge,
@@ -61,17 +54,10 @@ static void ngx_http_gray_schema_attribute(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_schema_samesite(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
-static void ngx_http_gray_schema_text(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_schema_variants(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node);
 static ngx_uint_t ngx_http_gray_schema_routed(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *variant);
-static void ngx_http_gray_schema_weight(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
-static void ngx_http_gray_schema_sum(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, ngx_int_t sum);
-static ngx_uint_t ngx_http_gray_schema_named(const char *name);
 static void ngx_http_gray_schema_rules(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_schema_distinct(ngx_http_gray_judge_t *judge,
@@ -105,7 +91,7 @@ ngx_http_gray_member_t  ngx_http_gray_document_members[] = {
 
     { "cookie", NGX_HTTP_GRAY_JSON_OBJECT, 0, ngx_http_gray_schema_cookie },
 
-    { "salt", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_schema_text },
+    { "salt", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_judge_text },
 
     { "variants", NGX_HTTP_GRAY_JSON_OBJECT, NGX_HTTP_GRAY_REQUIRED,
       ngx_http_gray_schema_variants },
@@ -150,9 +136,9 @@ ngx_http_gray_member_t  ngx_http_gray_cookie_members[] = {
 ngx_http_gray_member_t  ngx_http_gray_variant_members[] = {
 
     { "upstream", NGX_HTTP_GRAY_JSON_STRING, 0,
-      ngx_http_gray_schema_text },
+      ngx_http_gray_judge_text },
 
-    { "weight", NGX_HTTP_GRAY_JSON_NUMBER, 0, ngx_http_gray_schema_weight },
+    { "weight", NGX_HTTP_GRAY_JSON_NUMBER, 0, ngx_http_gray_judge_weight },
 
     { NULL, 0, 0, NULL }
 };
@@ -174,11 +160,6 @@ ngx_http_gray_member_t  ngx_http_gray_rule_members[] = {
       ngx_http_gray_schema_allocation },
 
     { NULL, 0, 0, NULL }
-};
-
-
-static const char  *ngx_http_gray_type_names[] = {
-    "null", "true or false", "a number", "a string", "an array", "an object"
 };
 
 
@@ -209,7 +190,7 @@ ngx_http_gray_schema_judge(const ngx_http_gray_schema_t *schema,
     judge.faults = faults;
     judge.failed = 0;
 
-    ngx_http_gray_schema_object(&judge, NULL, input,
+    ngx_http_gray_judge_object(&judge, NULL, input,
                                 ngx_http_gray_document_members);
 
     return judge.failed ? NGX_ERROR : NGX_OK;
@@ -236,86 +217,6 @@ ngx_http_gray_schema_many(const ngx_http_gray_json_t *input,
                              (unsigned long) n, member, (unsigned long) max);
 
     return 1;
-}
-
-
-static void
-ngx_http_gray_schema_object(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *object,
-    ngx_http_gray_member_t *members)
-{
-    ngx_http_gray_json_t        *node;
-    ngx_http_gray_path_t         path;
-    ngx_http_gray_member_t      *member;
-    const ngx_http_gray_json_t  *outer;
-
-    path.parent = parent;
-
-    outer = judge->object;
-    judge->object = object;
-
-    for (node = ngx_http_gray_json_first(object);
-         node;
-         node = ngx_http_gray_json_next(node))
-    {
-        path.key = ngx_http_gray_json_key(node);
-
-        for (member = members; member->name; member++) {
-            if (ngx_strcmp(member->name, path.key) == 0) {
-                break;
-            }
-        }
-
-        if (member->name == NULL) {
-            ngx_http_gray_schema_unknown(judge, &path, members);
-            continue;
-        }
-
-        if (ngx_http_gray_json_type(node) != member->type) {
-            ngx_http_gray_json_fault(judge->faults, &path, "must be %s",
-                                     ngx_http_gray_type_names[member->type]);
-            continue;
-        }
-
-        if (member->judge) {
-            member->judge(judge, &path, node);
-        }
-    }
-
-    for (member = members; member->name; member++) {
-
-        if ((member->flags & NGX_HTTP_GRAY_REQUIRED)
-            && ngx_http_gray_json_get(object, member->name) == NULL)
-        {
-            path.key = member->name;
-            ngx_http_gray_json_fault(judge->faults, &path, "is missing");
-        }
-    }
-
-    judge->object = outer;
-}
-
-
-static void
-ngx_http_gray_schema_unknown(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, ngx_http_gray_member_t *members)
-{
-    u_char  *p, *last, names[256];
-
-    p = names;
-    last = names + sizeof(names) - 1;
-
-    for ( /* void */ ; members->name; members++) {
-        if (!(members->flags & NGX_HTTP_GRAY_READONLY)) {
-            p = ngx_slprintf(p, last, "%s%s", p == names ? "" : ", ",
-                             members->name);
-        }
-    }
-
-    *p = '\0';
-
-    ngx_http_gray_json_fault(judge->faults, path,
-                             "unknown member; there are %s", names);
 }
 
 
@@ -357,46 +258,7 @@ static void
 ngx_http_gray_schema_baseline(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node)
 {
-    ngx_http_gray_schema_refer(judge, path, ngx_http_gray_json_text(node));
-}
-
-
-/* a name must be that of a variant */
-
-static void
-ngx_http_gray_schema_refer(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, ngx_str_t name)
-{
-    u_char                *p, *last, names[256];
-    ngx_http_gray_json_t  *variants, *variant;
-
-    variants = ngx_http_gray_json_get(judge->root, "variants");
-
-    if (ngx_http_gray_json_get(variants, (char *) name.data)) {
-        return;
-    }
-
-    if (judge->faults->n >= NGX_HTTP_GRAY_FAULTS) {
-        judge->faults->n++;
-        return;
-    }
-
-    p = names;
-    last = names + sizeof(names) - 1;
-
-    for (variant = ngx_http_gray_json_first(variants);
-         variant && ngx_http_gray_json_key(variant);
-         variant = ngx_http_gray_json_next(variant))
-    {
-        p = ngx_slprintf(p, last, "%s%s", p == names ? "" : ", ",
-                         ngx_http_gray_json_key(variant));
-    }
-
-    *p = '\0';
-
-    ngx_http_gray_json_fault(judge->faults, path,
-                             "no variant \"%s\"; there are %s", name.data,
-                             p == names ? (u_char *) "none" : names);
+    ngx_http_gray_judge_refer(judge, path, ngx_http_gray_json_text(node));
 }
 
 
@@ -437,7 +299,7 @@ static void
 ngx_http_gray_schema_cookie(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node)
 {
-    ngx_http_gray_schema_object(judge, path, node,
+    ngx_http_gray_judge_object(judge, path, node,
                                  ngx_http_gray_cookie_members);
 }
 
@@ -546,22 +408,6 @@ ngx_http_gray_schema_samesite(ngx_http_gray_judge_t *judge,
 
 
 static void
-ngx_http_gray_schema_text(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node)
-{
-    ngx_str_t  text;
-
-    text = ngx_http_gray_json_text(node);
-
-    if (text.len == 0 || text.len > NGX_HTTP_GRAY_TEXT_MAX) {
-        ngx_http_gray_json_fault(judge->faults, path,
-                                 "must be a string of 1 to %d bytes",
-                                 NGX_HTTP_GRAY_TEXT_MAX);
-    }
-}
-
-
-static void
 ngx_http_gray_schema_variants(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node)
 {
@@ -587,7 +433,7 @@ ngx_http_gray_schema_variants(ngx_http_gray_judge_t *judge,
         path.key = ngx_http_gray_json_key(variant);
         count++;
 
-        if (!ngx_http_gray_schema_named(path.key)) {
+        if (!ngx_http_gray_judge_named(path.key)) {
             ngx_http_gray_json_fault(judge->faults, &path,
                                      "a variant's name must be a letter, then "
                                      "letters, digits, \"_\", \"-\" or \".\", "
@@ -601,7 +447,7 @@ ngx_http_gray_schema_variants(ngx_http_gray_judge_t *judge,
             continue;
         }
 
-        ngx_http_gray_schema_object(judge, &path, variant,
+        ngx_http_gray_judge_object(judge, &path, variant,
                                      ngx_http_gray_variant_members);
 
         with += ngx_http_gray_schema_routed(judge, &path, variant);
@@ -634,7 +480,7 @@ ngx_http_gray_schema_variants(ngx_http_gray_judge_t *judge,
                                  NGX_HTTP_GRAY_VARIANTS_MAX);
     }
 
-    ngx_http_gray_schema_sum(judge, parent, sum);
+    ngx_http_gray_judge_sum(judge, parent, sum);
 
     if (judge->schema->kind == NGX_HTTP_GRAY_EITHER && with && with < count) {
         ngx_http_gray_json_fault(judge->faults, parent,
@@ -672,61 +518,6 @@ ngx_http_gray_schema_routed(ngx_http_gray_judge_t *judge,
 
 
 static void
-ngx_http_gray_schema_weight(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node)
-{
-    double  percent;
-
-    percent = ngx_http_gray_json_value(node);
-
-    if (!(percent >= 0 && percent <= 100)) {
-        ngx_http_gray_json_fault(judge->faults, path,
-                                 "%.15g is not within 0 to 100", percent);
-
-    } else if (ngx_http_gray_arms_buckets(percent) == NGX_ERROR) {
-        ngx_http_gray_json_fault(judge->faults, path,
-                                 "%.15g has more than 4 decimals", percent);
-    }
-}
-
-
-static void
-ngx_http_gray_schema_sum(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, ngx_int_t sum)
-{
-    if (sum > NGX_HTTP_GRAY_BUCKETS) {
-        ngx_http_gray_json_fault(judge->faults, path,
-                                 "the weights sum to %.15g, must be at most "
-                                 "100",
-                                 (double) sum / (NGX_HTTP_GRAY_BUCKETS / 100));
-    }
-}
-
-
-static ngx_uint_t
-ngx_http_gray_schema_named(const char *name)
-{
-    ngx_uint_t   n;
-    const char  *p;
-
-    for (p = name, n = 0; *p; p++, n++) {
-
-        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')) {
-            continue;
-        }
-
-        if (n && ((*p >= '0' && *p <= '9') || ngx_strchr("_-.", *p))) {
-            continue;
-        }
-
-        return 0;
-    }
-
-    return n > 0 && n <= NGX_HTTP_GRAY_NAMES_MAX;
-}
-
-
-static void
 ngx_http_gray_schema_rules(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node)
 {
@@ -748,7 +539,7 @@ ngx_http_gray_schema_rules(ngx_http_gray_judge_t *judge,
             continue;
         }
 
-        ngx_http_gray_schema_object(judge, &path, rule,
+        ngx_http_gray_judge_object(judge, &path, rule,
                                      ngx_http_gray_rule_members);
 
         if ((ngx_http_gray_json_get(rule, "variant") == NULL)
@@ -856,7 +647,7 @@ static void
 ngx_http_gray_schema_name(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node)
 {
-    if (!ngx_http_gray_schema_named(
+    if (!ngx_http_gray_judge_named(
                                 (char *) ngx_http_gray_json_text(node).data))
     {
         ngx_http_gray_json_fault(judge->faults, path,
@@ -871,7 +662,7 @@ static void
 ngx_http_gray_schema_variant(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node)
 {
-    ngx_http_gray_schema_refer(judge, path, ngx_http_gray_json_text(node));
+    ngx_http_gray_judge_refer(judge, path, ngx_http_gray_json_text(node));
 }
 
 
@@ -898,7 +689,7 @@ ngx_http_gray_schema_weights(ngx_http_gray_judge_t *judge,
         name.data = (u_char *) path.key;
         name.len = ngx_strlen(path.key);
 
-        ngx_http_gray_schema_refer(judge, &path, name);
+        ngx_http_gray_judge_refer(judge, &path, name);
 
         if (ngx_http_gray_json_type(weight) != NGX_HTTP_GRAY_JSON_NUMBER) {
             ngx_http_gray_json_fault(judge->faults, &path,
@@ -912,7 +703,7 @@ ngx_http_gray_schema_weights(ngx_http_gray_judge_t *judge,
                                      "what the others leave");
         }
 
-        ngx_http_gray_schema_weight(judge, &path, weight);
+        ngx_http_gray_judge_weight(judge, &path, weight);
 
         n = ngx_http_gray_arms_buckets(ngx_http_gray_json_value(weight));
         sum += (n == NGX_ERROR) ? 0 : n;
@@ -923,7 +714,7 @@ ngx_http_gray_schema_weights(ngx_http_gray_judge_t *judge,
                                  "must have at least one variant's weight");
     }
 
-    ngx_http_gray_schema_sum(judge, parent, sum);
+    ngx_http_gray_judge_sum(judge, parent, sum);
 }
 
 
@@ -949,7 +740,7 @@ ngx_http_gray_schema_allocation(ngx_http_gray_judge_t *judge,
         name.data = (u_char *) path.key;
         name.len = ngx_strlen(path.key);
 
-        ngx_http_gray_schema_refer(judge, &path, name);
+        ngx_http_gray_judge_refer(judge, &path, name);
 
         if (ngx_http_gray_json_type(list) != NGX_HTTP_GRAY_JSON_ARRAY) {
             ngx_http_gray_json_fault(judge->faults, &path,

@@ -12,52 +12,11 @@
 #include <ngx_core.h>
 
 #include "ngx_http_gray_json.h"
+#include "ngx_http_gray_judge.h"
 
 
-#define NGX_HTTP_GRAY_NAMES_MAX     63
 #define NGX_HTTP_GRAY_VARIANTS_MAX  32
 #define NGX_HTTP_GRAY_RULES_MAX     10000
-
-#define NGX_HTTP_GRAY_REQUIRED      1
-#define NGX_HTTP_GRAY_READONLY      2
-
-
-/* do the variants of the release have upstreams? */
-
-typedef enum {
-    NGX_HTTP_GRAY_SWITCH = 0,       /* none has */
-    NGX_HTTP_GRAY_ROUTED,           /* each has */
-    NGX_HTTP_GRAY_EITHER            /* all or none: not yet declared */
-} ngx_http_gray_kind_e;
-
-
-typedef struct {
-    ngx_str_t                        release;
-    ngx_http_gray_kind_e             kind;
-} ngx_http_gray_schema_t;
-
-
-typedef struct {
-    const ngx_http_gray_schema_t    *schema;
-    const ngx_http_gray_json_t      *root;
-    const ngx_http_gray_json_t      *object;     /* the member's container */
-    ngx_http_gray_faults_t          *faults;
-    ngx_uint_t                       failed;     /* memory was short */
-} ngx_http_gray_judge_t;
-
-
-typedef void (*ngx_http_gray_judge_pt)(ngx_http_gray_judge_t *judge,
-    const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
-
-
-/* a row of a table of members, which ends with a NULL "name" */
-
-typedef struct {
-    const char                      *name;
-    ngx_http_gray_json_type_e        type;
-    ngx_uint_t                       flags;
-    ngx_http_gray_judge_pt           judge;
-} ngx_http_gray_member_t;
 
 
 extern ngx_http_gray_member_t  ngx_http_gray_document_members[];

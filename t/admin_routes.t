@@ -110,6 +110,7 @@ my @routes = (
     [ 'DELETE', '/gray/releases/app?dry_run', 400 ],
     [ 'DELETE', '/gray/releases/app?dry_run=yes', 400 ],
     [ 'DELETE', '/gray/releases/app?dry_run=1&comment=x', 400 ],
+    [ 'DELETE', '/gray/releases/app?dry_run=1&dry_run=0', 400 ],
     [ 'GET', '/gray/releases/app?', 200 ],
 );
 

@@ -1,0 +1,76 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAY_CALL_H_INCLUDED_
+#define _NGX_HTTP_GRAY_CALL_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gray_change.h"
+#include "ngx_http_gray_release.h"
+
+
+#define NGX_HTTP_GRAY_WRITES   1        /* changes a release or a list */
+#define NGX_HTTP_GRAY_BODY     2        /* must have a body */
+#define NGX_HTTP_GRAY_LIST     4        /* of lists, in a zone with state */
+
+
+typedef struct ngx_http_gray_call_s  ngx_http_gray_call_t;
+
+typedef ngx_int_t (*ngx_http_gray_call_pt)(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+
+
+/* what a request asks of the API: the first four are set by its route */
+
+struct ngx_http_gray_call_s {
+    ngx_uint_t                  flags;
+    ngx_http_gray_call_pt       handler;
+    ngx_http_gray_release_t    *release;    /* NULL: none in the path */
+    ngx_str_t                   name;       /* of a list */
+
+    ngx_http_gray_zone_t       *zone;       /* of lists; NULL: all zones */
+    ngx_str_t                   zone_name;  /* as it was asked for */
+    ngx_http_gray_change_e      kind;
+    ngx_uint_t                  dry_run;    /* unsigned  dry_run:1; */
+    ngx_str_t                   body;
+};
+
+
+/*
+ * These read a part of the request into "call".  NGX_OK, or NGX_DONE where it
+ * is refused: then the response is sent, and "answer" is what is to be passed
+ * on to ngx_http_finalize_request().
+ */
+
+ngx_int_t ngx_http_gray_call_arguments(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+
+/* the zone of the argument, or the only one that has lists */
+ngx_int_t ngx_http_gray_call_zone(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+
+/* by its Content-Type: what kind of change the body is */
+ngx_int_t ngx_http_gray_call_media(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+
+/* the body, once it was read, in one piece; not that of a list */
+ngx_int_t ngx_http_gray_call_body(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+
+
+/* how long a body may be, of a call with a release */
+size_t ngx_http_gray_call_limit(ngx_http_gray_call_t *call);
+
+/* sends 413 */
+ngx_int_t ngx_http_gray_call_large(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+
+
+#endif /* _NGX_HTTP_GRAY_CALL_H_INCLUDED_ */
