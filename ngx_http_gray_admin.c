@@ -547,14 +547,20 @@ ngx_http_gray_admin_merge_conf(ngx_conf_t *cf, void *parent, void *child)
         }
     }
 
-    if (conf->enabled && conf->names == NULL) {
+    if (!conf->enabled) {
+        return NGX_CONF_OK;
+    }
+
+    if (conf->names == NULL) {
         conf->names = ngx_http_gray_access_names(cf);
 
-        if (conf->names == NULL
-            || ngx_http_gray_admin_error_page(cf, clcf) != NGX_OK)
-        {
+        if (conf->names == NULL) {
             return NGX_CONF_ERROR;
         }
+    }
+
+    if (ngx_http_gray_admin_error_page(cf, clcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

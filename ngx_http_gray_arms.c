@@ -164,6 +164,13 @@ ngx_http_gray_arms_intervals(const ngx_http_gray_json_t *list,
             continue;
         }
 
+        /* two that were taken one after the other are one */
+
+        if (arm->n && arm->intervals[arm->n - 1].end == (uint32_t) start) {
+            arm->intervals[arm->n - 1].end = (uint32_t) end;
+            continue;
+        }
+
         interval = &arm->intervals[arm->n++];
         interval->start = (uint32_t) start;
         interval->end = (uint32_t) end;

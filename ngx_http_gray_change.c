@@ -193,12 +193,28 @@ ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
         return NGX_DONE;
     }
 
+    /* what this process knows of nginx.conf is what that said before */
+
+    if (change->kind == NGX_HTTP_GRAY_CHANGE_RESET
+        && ngx_http_gray_shm_outdated(change->release->zone))
+    {
+        *answer = ngx_http_gray_change_written(change, NGX_ABORT);
+        return NGX_DONE;
+    }
+
     revision = change->snapshot.revision;
 
     if (ngx_http_gray_reply_matches(r, "If-Match", revision, 0) == 0) {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_PRECONDITION_FAILED,
                                 "If-Match names another revision than the "
                                 "current one, %uL", revision);
+        return NGX_DONE;
+    }
+
+    if (ngx_http_gray_reply_matches(r, "If-None-Match", revision, 1) == 1) {
+        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_PRECONDITION_FAILED,
+                                "If-None-Match names the current revision, "
+                                "%uL, or \"*\": there is one", revision);
         return NGX_DONE;
     }
 
@@ -307,15 +323,13 @@ ngx_http_gray_change_patch(ngx_http_gray_change_t *change,
 }
 
 
-/* without its allocation, so that nobody moves who need not */
+/* there is no input: the document is the declared one */
 
 static ngx_int_t
 ngx_http_gray_change_reset(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults)
 {
-    change->input = ngx_http_gray_document_bare(change->release->declared);
-
-    return change->input ? NGX_OK : NGX_ERROR;
+    return NGX_OK;
 }
 
 
@@ -358,9 +372,16 @@ ngx_http_gray_change_build(ngx_http_gray_change_t *change, ngx_int_t *answer)
     r = change->request;
     faults.n = 0;
 
-    rc = ngx_http_gray_release_build(NULL, change->release, change->input,
-                                     change->current, &change->doc,
-                                     &change->text, &faults);
+    if (change->kind == NGX_HTTP_GRAY_CHANGE_RESET) {
+        rc = ngx_http_gray_release_reset(change->release, change->current,
+                                         &change->doc, &change->text,
+                                         &faults);
+
+    } else {
+        rc = ngx_http_gray_release_build(NULL, change->release, change->input,
+                                         change->current, &change->doc,
+                                         &change->text, &faults);
+    }
 
     switch (rc) {
 

@@ -237,6 +237,7 @@ ngx_http_gray_condition_explain_any(ngx_http_gray_pass_t *pass,
     ngx_uint_t               n;
     ngx_http_gray_failed_t   first;
 
+    ngx_memzero(&first, sizeof(ngx_http_gray_failed_t));
     n = 0;
 
     for (condition = condition->children;

@@ -17,11 +17,14 @@
 #define NGX_HTTP_GRAY_LOCK_TRIES  100
 
 
+static void ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone,
+    ngx_uint_t n);
 static ngx_http_gray_block_t *ngx_http_gray_cycle_block(
     ngx_http_gray_zone_t *zone, ngx_str_t *name);
 static ngx_http_gray_block_t *ngx_http_gray_cycle_spare(
     ngx_http_gray_main_conf_t *gmcf, ngx_http_gray_zone_t *zone,
     ngx_str_t *name);
+static void ngx_http_gray_cycle_other(ngx_cycle_t *cycle);
 static ngx_http_gray_main_conf_t *ngx_http_gray_cycle_main_conf(
     ngx_cycle_t *cycle);
 static void ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
@@ -30,10 +33,6 @@ static void ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 static ngx_http_gray_kind_e ngx_http_gray_cycle_kind(
     const ngx_http_gray_json_t *doc);
-static ngx_int_t ngx_http_gray_cycle_declared(ngx_http_gray_release_t *release,
-    ngx_http_gray_document_t *document, const ngx_http_gray_json_t *live,
-    ngx_http_gray_json_t **doc, ngx_str_t *text,
-    ngx_http_gray_faults_t *faults);
 static ngx_uint_t ngx_http_gray_cycle_lock(ngx_http_gray_zone_t *zone);
 
 
@@ -75,10 +74,7 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     /* all or none: the zone may be one that is in use, and goes on to be */
 
     if (!ngx_http_gray_shm_fits(zone, n)) {
-        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "gray_zone \"%V\" is too small, it needs %uzk for what "
-                      "is declared", &shm_zone->shm.name,
-                      (ngx_http_gray_shm_need(zone, n) + 1023) / 1024);
+        ngx_http_gray_cycle_small(zone, n);
         return NGX_ERROR;
     }
 
@@ -115,6 +111,53 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     return NGX_OK;
+}
+
+
+/* what was taken out of nginx.conf keeps its place in a zone that goes on */
+
+static void
+ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone, ngx_uint_t n)
+{
+    u_char                     *p, *last, names[512];
+    size_t                      need;
+    ngx_str_t                   name;
+    ngx_http_gray_block_t      *block;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    gmcf = zone->data;
+    need = (ngx_http_gray_shm_need(zone, n) + 1023) / 1024;
+
+    p = names;
+    last = names + sizeof(names) - 1;
+
+    for (block = ngx_http_gray_shm_next(zone, NULL);
+         block;
+         block = ngx_http_gray_shm_next(zone, block))
+    {
+        name.len = block->len;
+        name.data = block->name;
+
+        if (name.len && ngx_http_gray_release_find(gmcf, &name) == NULL) {
+            p = ngx_slprintf(p, last, "%s\"%V\"", p == names ? "" : ", ",
+                             &name);
+        }
+    }
+
+    *p = '\0';
+
+    if (p == names) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
+                      "gray_zone \"%V\" is too small, it needs %uzk for what "
+                      "is declared", &zone->shm_zone->shm.name, need);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
+                  "gray_zone \"%V\" is too small, it needs %uzk for what is "
+                  "declared and for releases that were taken out: %s; with "
+                  "any other size, and after a restart, these are left out",
+                  &zone->shm_zone->shm.name, need, names);
 }
 
 
@@ -185,6 +228,7 @@ ngx_int_t
 ngx_http_gray_cycle_init_module(ngx_cycle_t *cycle)
 {
     ngx_uint_t                  i;
+    ngx_http_gray_zone_t      **zone;
     ngx_http_gray_release_t   **release;
     ngx_http_gray_main_conf_t  *gmcf, *before;
 
@@ -198,7 +242,18 @@ ngx_http_gray_cycle_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    zone = gmcf->zones.elts;
+
+    for (i = 0; i < gmcf->zones.nelts; i++) {
+        ngx_http_gray_shm_begin(zone[i]);
+    }
+
     before = ngx_http_gray_cycle_main_conf(cycle->old_cycle);
+
+    if (before == NULL) {
+        ngx_http_gray_cycle_other(cycle);
+    }
+
     release = gmcf->releases.elts;
 
     for (i = 0; i < gmcf->releases.nelts; i++) {
@@ -211,6 +266,34 @@ ngx_http_gray_cycle_init_module(ngx_cycle_t *cycle)
     }
 
     return NGX_OK;
+}
+
+
+/* a module of our name, loaded from another path, has zones of its own */
+
+static void
+ngx_http_gray_cycle_other(ngx_cycle_t *cycle)
+{
+    ngx_uint_t     i;
+    ngx_module_t  *other;
+
+    if (cycle->old_cycle == NULL || cycle->old_cycle->modules == NULL) {
+        return;
+    }
+
+    for (i = 0; cycle->old_cycle->modules[i]; i++) {
+        other = cycle->old_cycle->modules[i];
+
+        if (other != &ngx_http_gray_module
+            && ngx_strcmp(other->name, ngx_http_gray_module.name) == 0)
+        {
+            ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                          "gray: the module was loaded from another path "
+                          "before, what was changed at run time is lost; "
+                          "what nginx.conf declares serves");
+            return;
+        }
+    }
 }
 
 
@@ -259,7 +342,7 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
 
     locked = ngx_http_gray_cycle_lock(old->zone);
 
-    old->block->closed = 1;
+    old->block->moves++;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
     rc = ngx_http_gray_shm_read(old->zone, old->block, &snapshot);
@@ -306,12 +389,12 @@ ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
     ngx_uint_t                  tries;
     ngx_http_gray_json_t       *live, *doc;
     ngx_http_gray_faults_t      faults;
-    ngx_http_gray_document_t    document;
     ngx_http_gray_snapshot_t    snapshot;
 
     /* it may be one that was left for another zone, long ago */
 
-    release->block->closed = 0;
+    release->moves = release->block->moves;
+    rc = NGX_AGAIN;
 
     for (tries = 0; tries < NGX_HTTP_GRAY_LOCK_TRIES; tries++) {
 
@@ -361,16 +444,10 @@ ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
                 return;
             }
 
-            document.schema.release = release->name;
-            document.schema.kind = release->kind;
-            document.max = release->block->size;
-            document.env = NULL;
-            document.log = log;
-
             faults.n = 0;
 
-            rc = ngx_http_gray_cycle_declared(release, &document, live,
-                                                &doc, &text, &faults);
+            rc = ngx_http_gray_release_reset(release, live, &doc, &text,
+                                             &faults);
 
             ngx_http_gray_json_free(live);
 
@@ -416,34 +493,9 @@ ngx_http_gray_cycle_kind(const ngx_http_gray_json_t *doc)
 }
 
 
-/* the declared document, with the allocation that moves nobody of "live" */
-
-static ngx_int_t
-ngx_http_gray_cycle_declared(ngx_http_gray_release_t *release,
-    ngx_http_gray_document_t *document, const ngx_http_gray_json_t *live,
-    ngx_http_gray_json_t **doc, ngx_str_t *text,
-    ngx_http_gray_faults_t *faults)
-{
-    ngx_int_t              rc;
-    ngx_http_gray_json_t  *bare;
-
-    bare = ngx_http_gray_document_bare(release->declared);
-    if (bare == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_gray_document_build(document, bare, live, doc, text,
-                                      faults);
-
-    ngx_http_gray_json_free(bare);
-
-    return rc;
-}
-
-
 /*
  * The master may wait for a moment, but not for a worker that was stopped:
- * without the lock it goes on, as that worker sees the closed block next.
+ * without the lock it goes on, as that worker sees that the block moved next.
  */
 
 static ngx_uint_t

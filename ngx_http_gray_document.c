@@ -21,6 +21,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_gray_document.h"
+#include "ngx_http_gray_shm.h"
 
 
 /* a rule with weights, to be found by its name */
@@ -35,6 +36,11 @@ static ngx_http_gray_json_t *ngx_http_gray_document_canonical(
     const ngx_http_gray_document_t *env, const ngx_http_gray_json_t *input);
 static ngx_http_gray_json_t *ngx_http_gray_document_object(
     const ngx_http_gray_json_t *input, ngx_http_gray_member_t *members);
+static ngx_http_gray_json_t *ngx_http_gray_document_ordered(
+    const ngx_http_gray_json_t *node);
+static int ngx_libc_cdecl ngx_http_gray_document_cmp_keys(const void *one,
+    const void *two);
+static ngx_uint_t ngx_http_gray_document_combines(const char *key);
 static ngx_http_gray_json_t *ngx_http_gray_document_map(
     const ngx_http_gray_json_t *input, ngx_http_gray_member_t *members);
 static ngx_http_gray_json_t *ngx_http_gray_document_array(
@@ -59,6 +65,7 @@ ngx_http_gray_document_build(const ngx_http_gray_document_t *env,
     ngx_http_gray_json_t **doc, ngx_str_t *text,
     ngx_http_gray_faults_t *faults)
 {
+    size_t                  max;
     ngx_int_t               rc;
     ngx_http_gray_rules_t  *rules;
 
@@ -96,12 +103,20 @@ ngx_http_gray_document_build(const ngx_http_gray_document_t *env,
         goto failed;
     }
 
-    if (text->len > env->max) {
+    /* the kill switch works in a document that fills its place, too */
+
+    max = env->max;
+
+    if (!ngx_http_gray_json_true(ngx_http_gray_json_get(*doc, "enabled"))) {
+        max += NGX_HTTP_GRAY_MORE_DISABLED;
+    }
+
+    if (text->len > max) {
         ngx_http_gray_json_fault(faults, NULL,
                                  "is %lu bytes long, the zone takes documents "
                                  "of at most %lu: document=SIZE of gray_zone",
                                  (unsigned long) text->len,
-                                 (unsigned long) env->max);
+                                 (unsigned long) max);
         rc = NGX_BUSY;
         goto failed;
     }
@@ -195,7 +210,10 @@ ngx_http_gray_document_object(const ngx_http_gray_json_t *input,
     for (m = members; m->name; m++) {
         member = ngx_http_gray_json_get(input, m->name);
 
-        if (member && ngx_strcmp(m->name, "allocation") != 0) {
+        if (member && (m->flags & NGX_HTTP_GRAY_UNORDERED)) {
+            copy = ngx_http_gray_document_ordered(member);
+
+        } else if (member && ngx_strcmp(m->name, "allocation") != 0) {
             copy = ngx_http_gray_json_copy(member);
 
         } else if (members == ngx_http_gray_cookie_members
@@ -214,6 +232,106 @@ ngx_http_gray_document_object(const ngx_http_gray_json_t *input,
     }
 
     return object;
+}
+
+
+/*
+ * A copy whose objects have their members by name, "all", "any" and "not"
+ * last.  Conditions are evaluated in their order, and members of an object
+ * have none that a client could be held to.
+ */
+
+static ngx_http_gray_json_t *
+ngx_http_gray_document_ordered(const ngx_http_gray_json_t *node)
+{
+    ngx_int_t                     rc;
+    ngx_uint_t                    i, n;
+    ngx_http_gray_json_t         *copy, *child;
+    const ngx_http_gray_json_t  **member;
+
+    switch (ngx_http_gray_json_type(node)) {
+
+    case NGX_HTTP_GRAY_JSON_OBJECT:
+        copy = ngx_http_gray_json_object();
+        break;
+
+    case NGX_HTTP_GRAY_JSON_ARRAY:
+        copy = ngx_http_gray_json_array();
+        break;
+
+    default:
+        return ngx_http_gray_json_copy(node);
+    }
+
+    n = ngx_http_gray_json_count(node);
+    member = malloc((n + 1) * sizeof(ngx_http_gray_json_t *));
+
+    if (copy == NULL || member == NULL) {
+        ngx_http_gray_json_free(copy);
+        free(member);
+        return NULL;
+    }
+
+    n = 0;
+
+    for (child = ngx_http_gray_json_first(node);
+         child;
+         child = ngx_http_gray_json_next(child))
+    {
+        member[n++] = child;
+    }
+
+    if (ngx_http_gray_json_type(node) == NGX_HTTP_GRAY_JSON_OBJECT) {
+        qsort(member, n, sizeof(ngx_http_gray_json_t *),
+              ngx_http_gray_document_cmp_keys);
+    }
+
+    rc = NGX_OK;
+
+    for (i = 0; rc == NGX_OK && i < n; i++) {
+        child = ngx_http_gray_document_ordered(member[i]);
+
+        rc = ngx_http_gray_json_key(member[i])
+             ? ngx_http_gray_json_add(copy, ngx_http_gray_json_key(member[i]),
+                                      child)
+             : ngx_http_gray_json_append(copy, child);
+    }
+
+    free(member);
+
+    if (rc != NGX_OK) {
+        ngx_http_gray_json_free(copy);
+        return NULL;
+    }
+
+    return copy;
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_gray_document_cmp_keys(const void *one, const void *two)
+{
+    const char                          *a, *b;
+    ngx_uint_t                           last_a, last_b;
+    const ngx_http_gray_json_t * const  *first = one;
+    const ngx_http_gray_json_t * const  *second = two;
+
+    a = ngx_http_gray_json_key(*first);
+    b = ngx_http_gray_json_key(*second);
+
+    last_a = ngx_http_gray_document_combines(a);
+    last_b = ngx_http_gray_document_combines(b);
+
+    return (last_a == last_b) ? ngx_strcmp(a, b) : (int) last_a - (int) last_b;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_document_combines(const char *key)
+{
+    return ngx_strcmp(key, "all") == 0
+           || ngx_strcmp(key, "any") == 0
+           || ngx_strcmp(key, "not") == 0;
 }
 
 

@@ -31,8 +31,10 @@ typedef struct {
     ngx_http_gray_json_t       *doc;
     ngx_http_gray_rules_t      *rules;
 
+    ngx_http_gray_outcome_t     outcome;
     ngx_uint_t                  minted;     /* unsigned  minted:1; */
     ngx_uint_t                  drawn;      /* unsigned  drawn:1; */
+    ngx_uint_t                  open;       /* unsigned  open:1; */
 } ngx_http_gray_explain_t;
 
 
@@ -41,7 +43,9 @@ static ngx_int_t ngx_http_gray_explain_compile(
 static ngx_http_gray_json_t *ngx_http_gray_explain_outcome(
     ngx_http_gray_explain_t *explain);
 static ngx_int_t ngx_http_gray_explain_chosen(ngx_http_gray_json_t *json,
-    ngx_http_gray_explain_t *explain, ngx_http_gray_outcome_t *outcome);
+    ngx_http_gray_explain_t *explain);
+static ngx_uint_t ngx_http_gray_explain_drawn(
+    ngx_http_gray_explain_t *explain);
 static const char *ngx_http_gray_explain_detail(
     ngx_http_gray_explain_t *explain);
 static ngx_http_gray_json_t *ngx_http_gray_explain_rules(
@@ -58,7 +62,7 @@ static ngx_int_t ngx_http_gray_explain_upstream(void *data, ngx_str_t *name,
 static ngx_int_t ngx_http_gray_explain_list(void *data, ngx_str_t *name,
     ngx_uint_t networks, ngx_http_gray_list_t **list, char *why, size_t size);
 static ngx_http_gray_json_t *ngx_http_gray_explain_rule(
-    ngx_http_gray_explain_t *explain, ngx_uint_t i);
+    ngx_http_gray_explain_t *explain, ngx_uint_t i, ngx_uint_t *reached);
 static ngx_http_gray_json_t *ngx_http_gray_explain_failed(
     ngx_http_gray_failed_t *failed, ngx_int_t holds);
 static ngx_http_gray_json_t *ngx_http_gray_explain_seen(
@@ -177,12 +181,15 @@ static ngx_http_gray_json_t *
 ngx_http_gray_explain_outcome(ngx_http_gray_explain_t *explain)
 {
     const char               *detail;
-    ngx_http_gray_json_t     *json;
-    ngx_http_gray_outcome_t   outcome;
+    ngx_http_gray_json_t     *json, *rules;
+    ngx_http_gray_outcome_t  *outcome;
+
+    outcome = &explain->outcome;
 
     ngx_http_gray_rules_decide(explain->rules, &ngx_http_gray_explain_ops,
-                               explain, &outcome);
+                               explain, outcome);
 
+    rules = ngx_http_gray_explain_rules(explain);
     detail = ngx_http_gray_explain_detail(explain);
 
     json = ngx_http_gray_json_object();
@@ -192,19 +199,21 @@ ngx_http_gray_explain_outcome(ngx_http_gray_explain_t *explain)
         || ngx_http_gray_reply_number(json, "revision",
                                       explain->snapshot.revision)
            != NGX_OK
-        || ngx_http_gray_explain_chosen(json, explain, &outcome) != NGX_OK
-        || ngx_http_gray_explain_string(json, "rule", outcome.rule) != NGX_OK
+        || ngx_http_gray_explain_chosen(json, explain) != NGX_OK
         || ngx_http_gray_json_set(json, "bucket",
-                                  outcome.bucket < 0
+                                  outcome->bucket < 0
                                   ? ngx_http_gray_json_null()
-                                  : ngx_http_gray_json_number(outcome.bucket))
+                                  : ngx_http_gray_json_number(outcome->bucket))
            != NGX_OK
         || (detail
-            && ngx_http_gray_reply_text(json, "detail", detail) != NGX_OK)
-        || ngx_http_gray_json_set(json, "rules",
-                                  ngx_http_gray_explain_rules(explain))
-           != NGX_OK)
+            && ngx_http_gray_reply_text(json, "detail", detail) != NGX_OK))
     {
+        ngx_http_gray_json_free(rules);
+        ngx_http_gray_json_free(json);
+        return NULL;
+    }
+
+    if (ngx_http_gray_json_set(json, "rules", rules) != NGX_OK) {
         ngx_http_gray_json_free(json);
         return NULL;
     }
@@ -215,50 +224,85 @@ ngx_http_gray_explain_outcome(ngx_http_gray_explain_t *explain)
 
 static ngx_int_t
 ngx_http_gray_explain_chosen(ngx_http_gray_json_t *json,
-    ngx_http_gray_explain_t *explain, ngx_http_gray_outcome_t *outcome)
+    ngx_http_gray_explain_t *explain)
 {
-    ngx_str_t               *variant, *upstream;
-    ngx_http_gray_reason_e   reason;
+    ngx_str_t                *variant, *upstream, *reason, *rule;
+    ngx_http_gray_outcome_t  *outcome;
 
-    reason = outcome->reason;
+    outcome = &explain->outcome;
+
     variant = &outcome->variant->name;
     upstream = &outcome->variant->upstream;
+    reason = &ngx_http_gray_reasons[outcome->reason];
+    rule = outcome->rule;
 
     /* a decision without a key is not the one that a new id would get */
 
-    if (reason == NGX_HTTP_GRAY_NO_KEY && explain->minted) {
-        reason = outcome->rule ? NGX_HTTP_GRAY_RULE_SPLIT
-                               : NGX_HTTP_GRAY_SPLIT;
+    if (outcome->reason == NGX_HTTP_GRAY_NO_KEY && explain->minted) {
+        reason = &ngx_http_gray_reasons[rule ? NGX_HTTP_GRAY_RULE_SPLIT
+                                             : NGX_HTTP_GRAY_SPLIT];
     }
 
-    if (explain->minted || explain->drawn) {
+    if (ngx_http_gray_explain_drawn(explain)) {
         variant = NULL;
         upstream = NULL;
+    }
+
+    if (explain->open) {
+        reason = NULL;
+        rule = NULL;
     }
 
     if (ngx_http_gray_explain_string(json, "variant", variant) != NGX_OK
         || ngx_http_gray_explain_string(json, "upstream",
                                         upstream && upstream->len ? upstream
                                                                   : NULL)
-           != NGX_OK)
+           != NGX_OK
+        || ngx_http_gray_explain_string(json, "reason", reason) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_gray_explain_string(json, "reason",
-                                        &ngx_http_gray_reasons[reason]);
+    return ngx_http_gray_explain_string(json, "rule", rule);
+}
+
+
+/* does the variant depend on what is drawn: an id, or a number? */
+
+static ngx_uint_t
+ngx_http_gray_explain_drawn(ngx_http_gray_explain_t *explain)
+{
+    if (explain->open) {
+        return 1;
+    }
+
+    switch (explain->outcome.reason) {
+
+    case NGX_HTTP_GRAY_DISABLED:
+    case NGX_HTTP_GRAY_RULE:
+        return 0;
+
+    default:
+        return explain->outcome.bucket < 0
+               && (explain->minted || explain->drawn);
+    }
 }
 
 
 static const char *
 ngx_http_gray_explain_detail(ngx_http_gray_explain_t *explain)
 {
-    if (explain->minted) {
+    if (explain->open) {
+        return "none of the keys is given: a rule that looks at \"percent\" "
+               "may hold for what would be drawn, and then it decides";
+    }
+
+    if (explain->minted && ngx_http_gray_explain_drawn(explain)) {
         return "none of the keys is given: the variant is that of the bucket "
                "of a new id, which would be drawn and sent in the cookie";
     }
 
-    if (explain->drawn) {
+    if (ngx_http_gray_explain_drawn(explain)) {
         return "there is no key: the variant would be drawn by chance, each "
                "time anew";
     }
@@ -281,17 +325,20 @@ ngx_http_gray_explain_detail(ngx_http_gray_explain_t *explain)
 static ngx_http_gray_json_t *
 ngx_http_gray_explain_rules(ngx_http_gray_explain_t *explain)
 {
-    ngx_uint_t             i;
+    ngx_uint_t             i, reached;
     ngx_http_gray_json_t  *list;
 
     list = ngx_http_gray_json_array();
+
+    reached = (explain->outcome.reason != NGX_HTTP_GRAY_DISABLED);
 
     for (i = 0;
          list && i < ngx_http_gray_rules_count(explain->rules);
          i++)
     {
         if (ngx_http_gray_json_append(list,
-                                      ngx_http_gray_explain_rule(explain, i))
+                                      ngx_http_gray_explain_rule(explain, i,
+                                                                 &reached))
             != NGX_OK)
         {
             ngx_http_gray_json_free(list);
@@ -303,8 +350,11 @@ ngx_http_gray_explain_rules(ngx_http_gray_explain_t *explain)
 }
 
 
+/* "reached" is 1 up to the rule that decides */
+
 static ngx_http_gray_json_t *
-ngx_http_gray_explain_rule(ngx_http_gray_explain_t *explain, ngx_uint_t i)
+ngx_http_gray_explain_rule(ngx_http_gray_explain_t *explain, ngx_uint_t i,
+    ngx_uint_t *reached)
 {
     ngx_int_t                holds;
     ngx_str_t               *name;
@@ -314,6 +364,19 @@ ngx_http_gray_explain_rule(ngx_http_gray_explain_t *explain, ngx_uint_t i)
     holds = ngx_http_gray_rules_verdict(explain->rules, i,
                                         &ngx_http_gray_explain_ops, explain,
                                         &name, &failed);
+
+    if (name == explain->outcome.rule) {
+        *reached = 0;
+    }
+
+    if (*reached
+        && holds == NGX_ERROR
+        && failed.path
+        && failed.state == NGX_ERROR
+        && failed.attribute->type == NGX_HTTP_GRAY_PERCENT)
+    {
+        explain->open = 1;
+    }
 
     item = ngx_http_gray_json_object();
 

@@ -35,7 +35,8 @@ static ngx_int_t ngx_http_gray_given_joined(ngx_http_gray_given_t *given,
     ngx_http_gray_attribute_t *attribute, const ngx_http_gray_json_t *node,
     ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_given_scalar(ngx_http_gray_given_t *given,
-    const ngx_http_gray_json_t *node, ngx_http_gray_value_t *value);
+    ngx_http_gray_attribute_t *attribute, const ngx_http_gray_json_t *node,
+    ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_given_geo(ngx_http_gray_given_t *given,
     ngx_http_gray_attribute_t *attribute, ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_given_device(ngx_http_gray_given_t *given,
@@ -334,7 +335,9 @@ ngx_http_gray_given_values(ngx_http_gray_given_t *given,
 
     for (n = 0; item; item = ngx_http_gray_json_next(item)) {
 
-        if (ngx_http_gray_given_scalar(given, item, &one) != NGX_OK) {
+        if (ngx_http_gray_given_scalar(given, attribute, item, &one)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
@@ -398,7 +401,7 @@ ngx_http_gray_given_joined(ngx_http_gray_given_t *given,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_gray_given_scalar(given, item, value) != NGX_OK) {
+    if (ngx_http_gray_given_scalar(given, attribute, item, value) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -408,7 +411,9 @@ ngx_http_gray_given_joined(ngx_http_gray_given_t *given,
 
         while ((item = ngx_http_gray_json_next(item)) != NULL) {
 
-            if (ngx_http_gray_given_scalar(given, item, &one) != NGX_OK) {
+            if (ngx_http_gray_given_scalar(given, attribute, item, &one)
+                != NGX_OK)
+            {
                 return NGX_ERROR;
             }
 
@@ -440,28 +445,33 @@ ngx_http_gray_given_joined(ngx_http_gray_given_t *given,
 
 static ngx_int_t
 ngx_http_gray_given_scalar(ngx_http_gray_given_t *given,
-    const ngx_http_gray_json_t *node, ngx_http_gray_value_t *value)
+    ngx_http_gray_attribute_t *attribute, const ngx_http_gray_json_t *node,
+    ngx_http_gray_value_t *value)
 {
     ngx_str_t  text;
 
     ngx_memzero(value, sizeof(ngx_http_gray_value_t));
 
-    /* a copy, as it may be decoded in place */
-
     if (ngx_http_gray_json_type(node) == NGX_HTTP_GRAY_JSON_STRING) {
-        text = ngx_http_gray_json_text(node);
-        value->text.data = ngx_pstrdup(given->pool, &text);
+        value->text = ngx_http_gray_json_text(node);
+
+        if (!attribute->decode) {
+            return NGX_OK;
+        }
+
+        /* that is done in place */
+
+        value->text.data = ngx_pstrdup(given->pool, &value->text);
 
     } else {
         if (ngx_http_gray_json_print(node, 0, &text) != NGX_OK) {
             return NGX_ERROR;
         }
 
+        value->text.len = text.len;
         value->text.data = ngx_pstrdup(given->pool, &text);
         free(text.data);
     }
-
-    value->text.len = text.len;
 
     return value->text.data ? NGX_OK : NGX_ERROR;
 }

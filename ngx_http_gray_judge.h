@@ -19,6 +19,7 @@
 
 #define NGX_HTTP_GRAY_REQUIRED      1
 #define NGX_HTTP_GRAY_READONLY      2
+#define NGX_HTTP_GRAY_UNORDERED     4       /* canonical by name */
 
 
 /* do the variants of the release have upstreams? */

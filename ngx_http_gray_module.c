@@ -18,6 +18,7 @@
 
 
 static ngx_int_t ngx_http_gray_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_gray_init_module(ngx_cycle_t *cycle);
 
 
 static ngx_command_t  ngx_http_gray_commands[] = {
@@ -140,8 +141,8 @@ ngx_module_t  ngx_http_gray_module = {
     ngx_http_gray_commands,                /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_gray_cycle_init_module,     /* init module */
-    ngx_http_gray_cycle_init_process,    /* init process */
+    ngx_http_gray_init_module,             /* init module */
+    ngx_http_gray_cycle_init_process,      /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     NULL,                                  /* exit process */
@@ -158,4 +159,13 @@ ngx_http_gray_postconfiguration(ngx_conf_t *cf)
     }
 
     return ngx_http_gray_request_init(cf);
+}
+
+
+static ngx_int_t
+ngx_http_gray_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_gray_request_first(cycle);
+
+    return ngx_http_gray_cycle_init_module(cycle);
 }

@@ -9,9 +9,12 @@
  *
  * The match limit of PCRE2 is counted anew at each character that a match may
  * begin with, so it bounds nothing.  Instead, each item of a pattern has a
- * callout, and a match may make so many of them: less than a millisecond for
+ * callout, and a match may make so many of them: around a millisecond for
  * the worst patterns known, with the JIT compiler of PCRE2 as with its
- * interpreter.  What PCRE2 holds is freed by the cleanups of a pool.
+ * interpreter.  An item with a repeat count looks at so many characters
+ * without any callout, and may come to nothing, so the largest count in a
+ * pattern is a part of the price of each of its callouts.  What PCRE2 holds is
+ * freed by the cleanups of a pool.
  *
  * The match data and the context are those of a rule set, so a set cannot
  * match in two threads at once.
@@ -28,6 +31,7 @@
 
 
 #define NGX_HTTP_GRAY_PATTERN_HEAP    1024      /* kilobytes */
+#define NGX_HTTP_GRAY_PATTERN_STACK   1048576   /* bytes, of JIT */
 #define NGX_HTTP_GRAY_PATTERN_SIZE    65536     /* bytes, compiled */
 #define NGX_HTTP_GRAY_PATTERN_GROUPS  100
 
@@ -36,17 +40,20 @@
 
 typedef struct {
     ngx_int_t                    left;
+    ngx_int_t                    price;      /* of a callout */
     size_t                       position;
 } ngx_http_gray_pattern_budget_t;
 
 
 static int ngx_http_gray_pattern_callout(pcre2_callout_block *block,
     void *data);
+static size_t ngx_http_gray_pattern_repeat(const ngx_str_t *text);
 static ngx_int_t ngx_http_gray_pattern_judge(pcre2_code *code, char *why,
     size_t size);
 static void ngx_http_gray_pattern_free_code(void *data);
 static void ngx_http_gray_pattern_free_data(void *data);
 static void ngx_http_gray_pattern_free_context(void *data);
+static void ngx_http_gray_pattern_free_stack(void *data);
 
 
 ngx_int_t
@@ -73,6 +80,7 @@ ngx_http_gray_pattern_try(const ngx_http_gray_pattern_t *pattern,
     steps = ngx_min(*left, NGX_HTTP_GRAY_PATTERN_STEPS);
 
     budget.left = steps;
+    budget.price = 1 + (ngx_min(pattern->repeat, text->len) >> 6);
     budget.position = 0;
 
     (void) pcre2_set_callout(context, ngx_http_gray_pattern_callout, &budget);
@@ -116,21 +124,26 @@ ngx_http_gray_pattern_callout(pcre2_callout_block *block, void *data)
 
     skipped = (ssize_t) (block->current_position - budget->position);
 
-    budget->left -= 1 + (ngx_abs(skipped) >> 4);
+    budget->left -= budget->price + (ngx_abs(skipped) >> 4);
     budget->position = block->current_position;
 
     return budget->left < 0 ? PCRE2_ERROR_MATCHLIMIT : 0;
 }
 
 
+/* the stack of JIT is address space until it is used */
+
 void *
 ngx_http_gray_pattern_context(ngx_pool_t *pool)
 {
-    ngx_pool_cleanup_t   *cln;
+    ngx_pool_cleanup_t   *cln[2];
+    pcre2_jit_stack      *stack;
     pcre2_match_context  *context;
 
-    cln = ngx_pool_cleanup_add(pool, 0);
-    if (cln == NULL) {
+    cln[0] = ngx_pool_cleanup_add(pool, 0);
+    cln[1] = ngx_pool_cleanup_add(pool, 0);
+
+    if (cln[0] == NULL || cln[1] == NULL) {
         return NULL;
     }
 
@@ -139,10 +152,21 @@ ngx_http_gray_pattern_context(ngx_pool_t *pool)
         return NULL;
     }
 
-    cln->handler = ngx_http_gray_pattern_free_context;
-    cln->data = context;
+    cln[0]->handler = ngx_http_gray_pattern_free_context;
+    cln[0]->data = context;
 
     (void) pcre2_set_heap_limit(context, NGX_HTTP_GRAY_PATTERN_HEAP);
+
+    /* NULL also where this PCRE2 has no JIT */
+
+    stack = pcre2_jit_stack_create(ngx_pagesize, NGX_HTTP_GRAY_PATTERN_STACK,
+                                   NULL);
+    if (stack) {
+        cln[1]->handler = ngx_http_gray_pattern_free_stack;
+        cln[1]->data = stack;
+
+        pcre2_jit_stack_assign(context, NULL, stack);
+    }
 
     return context;
 }
@@ -188,6 +212,8 @@ ngx_http_gray_pattern_compile(ngx_http_gray_pattern_t *pattern,
     cln[0]->handler = ngx_http_gray_pattern_free_code;
     cln[0]->data = pattern->code;
 
+    pattern->repeat = ngx_http_gray_pattern_repeat(text);
+
     if (ngx_http_gray_pattern_judge(pattern->code, why, size) != NGX_OK) {
         return NGX_DECLINED;
     }
@@ -210,6 +236,43 @@ ngx_http_gray_pattern_compile(ngx_http_gray_pattern_t *pattern,
     cln[1]->data = pattern->data;
 
     return NGX_OK;
+}
+
+
+/*
+ * The largest number behind a "{" or a comma: nothing that repeats is left
+ * out, and what is no repeat is counted in vain.
+ */
+
+static size_t
+ngx_http_gray_pattern_repeat(const ngx_str_t *text)
+{
+    size_t      i, n, max;
+    ngx_uint_t  counted;
+
+    n = 0;
+    max = 0;
+    counted = 0;
+
+    for (i = 0; i < text->len; i++) {
+
+        if (text->data[i] == '{' || text->data[i] == ',') {
+            counted = 1;
+            n = 0;
+
+        } else if (counted
+                   && text->data[i] >= '0' && text->data[i] <= '9'
+                   && n <= NGX_MAX_INT32_VALUE / 16)
+        {
+            n = n * 10 + (text->data[i] - '0');
+            max = ngx_max(max, n);
+
+        } else if (text->data[i] != ' ') {
+            counted = 0;
+        }
+    }
+
+    return max;
 }
 
 
@@ -256,4 +319,11 @@ static void
 ngx_http_gray_pattern_free_context(void *data)
 {
     pcre2_match_context_free(data);
+}
+
+
+static void
+ngx_http_gray_pattern_free_stack(void *data)
+{
+    pcre2_jit_stack_free(data);
 }

@@ -20,6 +20,7 @@
 typedef struct {
     void                        *code;
     void                        *data;
+    size_t                       repeat;     /* the largest count in it */
 } ngx_http_gray_pattern_t;
 
 

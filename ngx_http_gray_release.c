@@ -43,6 +43,12 @@ static ngx_uint_t ngx_http_gray_release_named(ngx_http_gray_main_conf_t *gmcf,
     ngx_str_t *name, ngx_http_gray_kind_e kind);
 static void ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names,
     ngx_str_t *name, char *why);
+static void ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
+    ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
+    ngx_http_gray_rules_env_t *env, ngx_log_t *log);
+static void ngx_http_gray_release_stay(ngx_http_gray_release_t *release,
+    ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
+    ngx_log_t *log);
 static void ngx_http_gray_release_uncompiled(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 
@@ -131,6 +137,43 @@ ngx_http_gray_release_build(ngx_conf_t *cf, ngx_http_gray_release_t *release,
 
     return ngx_http_gray_document_build(&document, input, current, doc, text,
                                         faults);
+}
+
+
+ngx_int_t
+ngx_http_gray_release_reset(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *current, ngx_http_gray_json_t **doc,
+    ngx_str_t *text, ngx_http_gray_faults_t *faults)
+{
+    ngx_int_t                  rc;
+    ngx_http_gray_json_t      *bare;
+    ngx_http_gray_document_t   document;
+
+    bare = ngx_http_gray_document_bare(release->declared);
+    if (bare == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* its names were judged when nginx.conf was read */
+
+    document.schema.release = release->name;
+    document.schema.kind = release->kind;
+    document.max = release->block->size;
+    document.env = NULL;
+    document.log = ngx_cycle->log;
+
+    rc = ngx_http_gray_document_build(&document, bare, current, doc, text,
+                                      faults);
+
+    if (rc == NGX_BUSY && current) {
+        faults->n = 0;
+        rc = ngx_http_gray_document_build(&document, bare, NULL, doc, text,
+                                          faults);
+    }
+
+    ngx_http_gray_json_free(bare);
+
+    return rc;
 }
 
 
@@ -464,10 +507,12 @@ ngx_http_gray_release_declare(ngx_conf_t *cf, ngx_http_gray_release_t *release,
     const ngx_http_gray_json_t *input, ngx_http_gray_faults_t *faults)
 {
     char                        why[NGX_HTTP_GRAY_WHY];
+    u_char                     *p;
     ngx_int_t                   rc;
-    ngx_str_t                   name;
-    ngx_http_gray_json_t       *variants, *variant, *baseline;
+    ngx_str_t                   name, upstream;
+    ngx_http_gray_json_t       *variants, *variant;
     ngx_http_gray_names_t       names;
+    ngx_http_gray_variant_t    *fallback;
     ngx_http_gray_rules_env_t   env;
 
     rc = ngx_http_gray_release_build(cf, release, input, NULL,
@@ -477,23 +522,37 @@ ngx_http_gray_release_declare(ngx_conf_t *cf, ngx_http_gray_release_t *release,
         return rc;
     }
 
-    baseline = ngx_http_gray_json_get(release->declared, "baseline");
-    release->baseline = ngx_http_gray_json_text(baseline);
-
+    name = ngx_http_gray_json_text(ngx_http_gray_json_get(release->declared,
+                                                          "baseline"));
     variants = ngx_http_gray_json_get(release->declared, "variants");
-    variant = ngx_http_gray_json_get(variants,
-                                     (char *) release->baseline.data);
+    variant = ngx_http_gray_json_get(variants, (char *) name.data);
 
-    name = ngx_http_gray_json_text(ngx_http_gray_json_get(variant,
-                                                          "upstream"));
-    if (name.len == 0) {
+    upstream = ngx_http_gray_json_text(ngx_http_gray_json_get(variant,
+                                                              "upstream"));
+    fallback = &release->fallback;
+
+    p = ngx_pcalloc(cf->pool, name.len + 1 + upstream.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    fallback->name.data = p;
+    fallback->name.len = name.len;
+    p = ngx_cpymem(p, name.data, name.len) + 1;
+
+    fallback->upstream.data = p;
+    fallback->upstream.len = upstream.len;
+
+    if (upstream.len == 0) {
         return NGX_OK;
     }
 
+    ngx_memcpy(p, upstream.data, upstream.len);
+
     ngx_http_gray_release_names(cf, release, &names, &env);
 
-    return ngx_http_gray_release_upstream(&names, &name,
-                                          (void **) &release->peer, why);
+    return ngx_http_gray_release_upstream(&names, &fallback->upstream,
+                                          &fallback->peer, why);
 }
 
 
@@ -538,7 +597,10 @@ ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
         return NGX_AGAIN;
     }
 
-    if (release->block->closed) {
+    if (release->block->moves != release->moves
+        || (origin == NGX_HTTP_GRAY_DECLARED
+            && ngx_http_gray_shm_outdated(release->zone)))
+    {
         rc = NGX_ABORT;
 
     } else if (ngx_http_gray_shm_word(release->block) != word) {
@@ -555,7 +617,7 @@ ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
 
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-        if (release->block->closed) {
+        if (release->block->moves != release->moves) {
             rc = NGX_ABORT;
         }
     }
@@ -588,12 +650,9 @@ ngx_http_gray_release_origin(ngx_http_gray_origin_e origin)
 void
 ngx_http_gray_release_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
-    ngx_str_t                  missed;
-    ngx_uint_t                 missing, enabled;
     ngx_http_gray_json_t      *doc;
     ngx_http_gray_rules_t     *rules;
     ngx_http_gray_names_t      names;
-    ngx_http_gray_health_e     health;
     ngx_http_gray_snapshot_t   snapshot;
     ngx_http_gray_rules_env_t  env;
 
@@ -620,30 +679,54 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
         return;
     }
 
+    ngx_http_gray_release_adopt(release, rules, &snapshot, &env, log);
+}
+
+
+/* "rules" is freed sooner or later */
+
+static void
+ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
+    ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
+    ngx_http_gray_rules_env_t *env, ngx_log_t *log)
+{
+    ngx_str_t               missed;
+    ngx_uint_t              missing, gone, enabled;
+    ngx_http_gray_health_e  health;
+
     missing = ngx_http_gray_rules_missing(rules, &missed);
     health = missing ? NGX_HTTP_GRAY_MISSING : NGX_HTTP_GRAY_HEALTHY;
+
+    gone = (release->kind == NGX_HTTP_GRAY_ROUTED
+            && ngx_http_gray_rules_baseline(rules)->peer == NULL);
+
+    if ((missing || gone)
+        && release->rules
+        && ngx_http_gray_shm_outdated(release->zone))
+    {
+        ngx_http_gray_release_stay(release, rules, snapshot, log);
+        return;
+    }
 
     if (missing) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "gray: release \"%V\" revision %uL: %ui names are "
                       "unknown to nginx.conf, the first is \"%V\"",
-                      &release->name, snapshot.revision, missing, &missed);
+                      &release->name, snapshot->revision, missing, &missed);
     }
 
-    if (release->kind == NGX_HTTP_GRAY_ROUTED
-        && ngx_http_gray_rules_baseline(rules)->peer == NULL)
-    {
+    if (gone) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "gray: release \"%V\" revision %uL: the baseline's "
                       "upstream \"%V\" is gone, what nginx.conf declares "
-                      "serves", &release->name, snapshot.revision,
+                      "serves", &release->name, snapshot->revision,
                       &ngx_http_gray_rules_baseline(rules)->upstream);
 
         enabled = ngx_http_gray_rules_enabled(rules);
         ngx_http_gray_rules_destroy(rules);
 
         health = NGX_HTTP_GRAY_BASELINE_GONE;
-        rules = ngx_http_gray_rules_compile(release->declared, &env, NULL,
+        rules = ngx_http_gray_rules_compile(release->declared, env, NULL,
                                             ngx_cycle->log);
         if (rules == NULL) {
             ngx_http_gray_release_uncompiled(release, log);
@@ -651,7 +734,7 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
         }
 
         if (!enabled) {
-            ngx_http_gray_rules_disable(rules);
+            ngx_http_gray_rules_enable(rules, 0);
         }
     }
 
@@ -660,14 +743,39 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
     }
 
     release->rules = rules;
-    release->word = snapshot.word;
+    release->word = snapshot->word;
+    release->revision = snapshot->revision;
     release->health = health;
     release->warned = 0;
     release->limited = 0;
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
                    "gray: release \"%V\" compiled revision %uL",
-                   &release->name, snapshot.revision);
+                   &release->name, snapshot->revision);
+}
+
+
+/*
+ * A worker of a configuration that was replaced meets a revision for the one
+ * after it, with names that it cannot know: it ends by what it had, so that
+ * nobody moves.  The kill switch works there, too.
+ */
+
+static void
+ngx_http_gray_release_stay(ngx_http_gray_release_t *release,
+    ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
+    ngx_log_t *log)
+{
+    ngx_http_gray_rules_enable(release->rules,
+                               ngx_http_gray_rules_enabled(rules));
+    ngx_http_gray_rules_destroy(rules);
+
+    release->word = snapshot->word;
+
+    ngx_log_error(NGX_LOG_INFO, log, 0,
+                  "gray: release \"%V\" revision %uL is for a newer "
+                  "nginx.conf, revision %uL serves until this process ends",
+                  &release->name, snapshot->revision, release->revision);
 }
 
 

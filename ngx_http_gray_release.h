@@ -44,13 +44,15 @@ typedef struct {
     ngx_http_gray_json_t           *declared;
     ngx_str_t                       declared_text;
 
-    /* where nothing could be compiled: NULL in a switch */
-    ngx_str_t                       baseline;
-    ngx_http_upstream_srv_conf_t   *peer;
+    /* where nothing could be compiled: the declared baseline */
+    ngx_http_gray_variant_t         fallback;
 
-    /* of this process: what "word" compiled to */
+    /* of this process: what "word", the last one that it saw, led to */
     ngx_http_gray_block_t          *block;
+    ngx_atomic_uint_t               moves;       /* of the block, when the
+                                                    configuration began */
     uint64_t                        word;
+    uint64_t                        revision;    /* of what is compiled */
     ngx_http_gray_rules_t          *rules;
     ngx_http_gray_health_e          health;
     time_t                          retry;       /* if uncompiled */
@@ -96,6 +98,16 @@ ngx_int_t ngx_http_gray_release_build(ngx_conf_t *cf,
     ngx_str_t *text, ngx_http_gray_faults_t *faults);
 
 /*
+ * What nginx.conf declares, with the allocation that moves nobody of "current"
+ * who need not; where that makes it longer than the zone takes, with the
+ * allocation of a first revision.  Results as of
+ * ngx_http_gray_document_build(), but for NGX_DECLINED.
+ */
+ngx_int_t ngx_http_gray_release_reset(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *current, ngx_http_gray_json_t **doc,
+    ngx_str_t *text, ngx_http_gray_faults_t *faults);
+
+/*
  * Makes "input" what the release is declared to be, once all names are known.
  * NGX_OK; NGX_DECLINED or NGX_BUSY with faults; NGX_ERROR (memory).
  */
@@ -115,7 +127,8 @@ ngx_int_t ngx_http_gray_release_read(ngx_http_gray_release_t *release,
  * at once.  NGX_OK; NGX_DECLINED where there is a newer one already;
  * NGX_AGAIN where another process is writing: try again in a moment;
  * NGX_BUSY where the document is longer than the zone takes; NGX_ABORT where
- * a reload gave the release another zone: this process is on its way out.
+ * a reload gave the release another zone, or where the text is what nginx.conf
+ * declared before a reload: this process is on its way out.
  */
 ngx_int_t ngx_http_gray_release_write(ngx_http_gray_release_t *release,
     uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin,

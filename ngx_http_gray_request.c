@@ -78,7 +78,10 @@ static ngx_http_gray_rules_ops_t  ngx_http_gray_request_ops = {
 };
 
 
-/* the context of a request that came to its log phase without a decision */
+/*
+ * The context of a main request that came to its log phase without a decision,
+ * and of any subrequest that came to its own: that has no other.
+ */
 
 static ngx_http_gray_ctx_t  ngx_http_gray_request_closed = {
     .closed = 1
@@ -97,13 +100,20 @@ ngx_http_gray_decision_t *
 ngx_http_gray_request_decide(ngx_http_request_t *r,
     ngx_http_gray_release_t *release)
 {
+    ngx_uint_t                 logged;
     ngx_http_gray_ctx_t       *ctx;
     ngx_http_gray_rules_t     *rules;
     ngx_http_gray_outcome_t    outcome;
     ngx_http_gray_decision_t  *decision;
     ngx_http_gray_deciding_t   deciding;
 
-    r = r->main;
+    logged = 0;
+
+    if (r != r->main) {
+        logged = (ngx_http_get_module_ctx(r, ngx_http_gray_module) != NULL);
+        r = r->main;
+    }
+
     ctx = ngx_http_gray_request_ctx(r);
 
     if (ctx) {
@@ -113,9 +123,11 @@ ngx_http_gray_request_decide(ngx_http_request_t *r,
             }
         }
 
-        if (ctx->closed) {
-            return NULL;
-        }
+        logged |= ctx->closed;
+    }
+
+    if (logged) {
+        return NULL;
     }
 
     if (release->deciding) {
@@ -284,7 +296,7 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     decision->release = release;
     decision->peer = variant->peer;
     decision->bucket = outcome->bucket;
-    decision->revision = release->word >> 1;
+    decision->revision = release->revision;
     decision->reason = outcome->reason;
     decision->used = 0;
     decision->inner = 0;
@@ -404,19 +416,10 @@ ngx_http_gray_request_degrade(ngx_http_request_t *r,
     ngx_http_gray_release_t *release)
 {
     ngx_http_gray_outcome_t  outcome;
-    ngx_http_gray_variant_t  variant;
 
     (void) ngx_atomic_fetch_add(&release->block->degraded, 1);
 
-    variant.name = release->baseline;
-    variant.peer = release->peer;
-    ngx_str_set(&variant.upstream, "");
-
-    if (release->peer) {
-        variant.upstream = release->peer->host;
-    }
-
-    outcome.variant = &variant;
+    outcome.variant = &release->fallback;
     outcome.rule = NULL;
     outcome.bucket = -1;
     outcome.reason = NGX_HTTP_GRAY_DEGRADED;
@@ -557,11 +560,13 @@ ngx_http_gray_request_minted(ngx_http_request_t *r, ngx_str_t *name)
 }
 
 
+/* $cookie_NAME finds a cookie whatever its case */
+
 static ngx_uint_t
 ngx_http_gray_request_same(const ngx_str_t *one, const ngx_str_t *two)
 {
     return one->len == two->len
-           && ngx_strncmp(one->data, two->data, one->len) == 0;
+           && ngx_strncasecmp(one->data, two->data, one->len) == 0;
 }
 
 
@@ -605,11 +610,7 @@ ngx_http_gray_request_log_handler(ngx_http_request_t *r)
 {
     ngx_http_gray_ctx_t  *ctx;
 
-    if (r != r->main) {
-        return NGX_OK;
-    }
-
-    ctx = ngx_http_gray_request_ctx(r);
+    ctx = (r == r->main) ? ngx_http_gray_request_ctx(r) : NULL;
 
     if (ctx) {
         ctx->closed = 1;
@@ -638,15 +639,44 @@ ngx_http_gray_request_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    /* before the access log, whose variables must find decisions closed */
-
     h = handlers->elts;
-    ngx_memmove(&h[1], &h[0],
-                (handlers->nelts - 1) * sizeof(ngx_http_handler_pt));
-    h[0] = ngx_http_gray_request_log_handler;
+    h[handlers->nelts - 1] = ngx_http_gray_request_log_handler;
 
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_gray_request_header_filter;
 
     return NGX_OK;
+}
+
+
+/*
+ * The handler is to be the first, as variables that others ask for must find
+ * decisions closed.  They may have come to the front after it.
+ */
+
+void
+ngx_http_gray_request_first(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                  i;
+    ngx_array_t                *handlers;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module);
+
+    if (cmcf == NULL) {
+        return;
+    }
+
+    handlers = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
+    h = handlers->elts;
+
+    for (i = 0; i < handlers->nelts; i++) {
+
+        if (h[i] == ngx_http_gray_request_log_handler) {
+            ngx_memmove(&h[1], &h[0], i * sizeof(ngx_http_handler_pt));
+            h[0] = ngx_http_gray_request_log_handler;
+            return;
+        }
+    }
 }

@@ -49,5 +49,8 @@ ngx_http_gray_decision_t *ngx_http_gray_request_decide(ngx_http_request_t *r,
 /* adds the handler of the log phase and the filter that sends cookies */
 ngx_int_t ngx_http_gray_request_init(ngx_conf_t *cf);
 
+/* makes that handler the first, once all modules have added theirs */
+void ngx_http_gray_request_first(ngx_cycle_t *cycle);
+
 
 #endif /* _NGX_HTTP_GRAY_REQUEST_H_INCLUDED_ */

@@ -366,9 +366,9 @@ ngx_http_gray_rules_enabled(ngx_http_gray_rules_t *rules)
 
 
 void
-ngx_http_gray_rules_disable(ngx_http_gray_rules_t *rules)
+ngx_http_gray_rules_enable(ngx_http_gray_rules_t *rules, ngx_uint_t enabled)
 {
-    rules->enabled = 0;
+    rules->enabled = enabled;
 }
 
 

@@ -94,7 +94,8 @@ ngx_http_gray_variant_t *ngx_http_gray_rules_baseline(
 
 /* "enabled" of the document, which may be taken back, too */
 ngx_uint_t ngx_http_gray_rules_enabled(ngx_http_gray_rules_t *rules);
-void ngx_http_gray_rules_disable(ngx_http_gray_rules_t *rules);
+void ngx_http_gray_rules_enable(ngx_http_gray_rules_t *rules,
+    ngx_uint_t enabled);
 
 /* how many names of the document are unknown here, and the first of them */
 ngx_uint_t ngx_http_gray_rules_missing(ngx_http_gray_rules_t *rules,

@@ -148,12 +148,13 @@ ngx_http_gray_member_t  ngx_http_gray_rule_members[] = {
 
     { "name", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_schema_name },
 
-    { "when", NGX_HTTP_GRAY_JSON_OBJECT, NGX_HTTP_GRAY_REQUIRED, NULL },
+    { "when", NGX_HTTP_GRAY_JSON_OBJECT,
+      NGX_HTTP_GRAY_REQUIRED|NGX_HTTP_GRAY_UNORDERED, NULL },
 
     { "variant", NGX_HTTP_GRAY_JSON_STRING, 0,
       ngx_http_gray_schema_variant },
 
-    { "weights", NGX_HTTP_GRAY_JSON_OBJECT, 0,
+    { "weights", NGX_HTTP_GRAY_JSON_OBJECT, NGX_HTTP_GRAY_UNORDERED,
       ngx_http_gray_schema_weights },
 
     { "allocation", NGX_HTTP_GRAY_JSON_OBJECT, 0,
@@ -560,14 +561,6 @@ ngx_http_gray_schema_rules(ngx_http_gray_judge_t *judge,
                                      "keeps its users by its name");
         }
 
-        frame.key = "allocation";
-
-        if (ngx_http_gray_json_get(rule, "allocation")
-            && ngx_http_gray_json_get(rule, "weights") == NULL)
-        {
-            ngx_http_gray_json_fault(judge->faults, &frame,
-                                     "goes with \"weights\" only");
-        }
     }
 
     ngx_http_gray_schema_distinct(judge, parent, node);
@@ -718,12 +711,16 @@ ngx_http_gray_schema_weights(ngx_http_gray_judge_t *judge,
 }
 
 
+/*
+ * That of a variant that is gone, or of a rule without weights, is what GET
+ * served before a change was made: like all that does not fit it is dropped.
+ */
+
 static void
 ngx_http_gray_schema_allocation(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node)
 {
     double                 start, end;
-    ngx_str_t              name;
     ngx_http_gray_path_t   path, frame;
     ngx_http_gray_json_t  *list, *pair, *first;
 
@@ -736,11 +733,6 @@ ngx_http_gray_schema_allocation(ngx_http_gray_judge_t *judge,
          list = ngx_http_gray_json_next(list))
     {
         path.key = ngx_http_gray_json_key(list);
-
-        name.data = (u_char *) path.key;
-        name.len = ngx_strlen(path.key);
-
-        ngx_http_gray_judge_refer(judge, &path, name);
 
         if (ngx_http_gray_json_type(list) != NGX_HTTP_GRAY_JSON_ARRAY) {
             ngx_http_gray_json_fault(judge->faults, &path,

@@ -38,7 +38,7 @@
 #include "ngx_http_gray_shm.h"
 
 
-#define NGX_HTTP_GRAY_SHM_MAGIC  0x326d68735f796172     /* "ray_shm2" */
+#define NGX_HTTP_GRAY_SHM_MAGIC  0x336d68735f796172     /* "ray_shm3" */
 
 /* the smallest size of a slab, in nginx's ngx_cycle.c */
 #define NGX_HTTP_GRAY_SHM_MIN_SHIFT  3
@@ -50,6 +50,7 @@
 struct ngx_http_gray_shared_s {
     uint64_t                    magic;
     ngx_atomic_t                lock;
+    uint64_t                    generation;  /* configurations so far */
     size_t                      first;       /* offset, or 0 */
     size_t                      area;        /* offset, or 0 */
     size_t                      area_size;
@@ -72,6 +73,7 @@ static size_t ngx_http_gray_shm_area_pages(ngx_http_gray_zone_t *zone);
 static void ngx_http_gray_shm_store(ngx_http_gray_zone_t *zone,
     ngx_http_gray_block_t *block, uint64_t revision, ngx_str_t *text,
     ngx_http_gray_origin_e origin);
+static size_t ngx_http_gray_shm_room(ngx_http_gray_block_t *block);
 static ngx_http_gray_arena_t *ngx_http_gray_shm_arena(
     ngx_http_gray_zone_t *zone, ngx_http_gray_block_t *block, ngx_uint_t n);
 
@@ -116,6 +118,22 @@ ngx_http_gray_shm_attach(ngx_http_gray_zone_t *zone)
     zone->shared = shared;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_gray_shm_begin(ngx_http_gray_zone_t *zone)
+{
+    zone->generation = __atomic_add_fetch(&zone->shared->generation, 1,
+                                          __ATOMIC_SEQ_CST);
+}
+
+
+ngx_uint_t
+ngx_http_gray_shm_outdated(ngx_http_gray_zone_t *zone)
+{
+    return __atomic_load_n(&zone->shared->generation, __ATOMIC_SEQ_CST)
+           != zone->generation;
 }
 
 
@@ -306,8 +324,8 @@ ngx_http_gray_shm_usable(size_t size)
 static size_t
 ngx_http_gray_shm_arena_size(size_t document)
 {
-    return ngx_align(sizeof(ngx_http_gray_arena_t) + document,
-                     NGX_ALIGNMENT * 8);
+    return ngx_align(sizeof(ngx_http_gray_arena_t) + document
+                     + NGX_HTTP_GRAY_MORE_DISABLED, NGX_ALIGNMENT * 8);
 }
 
 
@@ -367,7 +385,7 @@ ngx_http_gray_shm_read(ngx_http_gray_zone_t *zone,
         }
 
         arena = ngx_http_gray_shm_arena(zone, block, word & 1);
-        len = ngx_min(arena->len, block->size);
+        len = ngx_min(arena->len, ngx_http_gray_shm_room(block));
 
         data = malloc(len + 1);
         if (data == NULL) {
@@ -436,7 +454,7 @@ ngx_http_gray_shm_publish_locked(ngx_http_gray_zone_t *zone,
     ngx_http_gray_block_t *block, ngx_str_t *text,
     ngx_http_gray_origin_e origin)
 {
-    if (text->len > block->size) {
+    if (text->len > ngx_http_gray_shm_room(block)) {
         return NGX_DECLINED;
     }
 
@@ -452,7 +470,7 @@ ngx_http_gray_shm_adopt_locked(ngx_http_gray_zone_t *zone,
 {
     uint64_t  revision;
 
-    if (snapshot->text.len > block->size) {
+    if (snapshot->text.len > ngx_http_gray_shm_room(block)) {
         return NGX_DECLINED;
     }
 
@@ -485,6 +503,15 @@ ngx_http_gray_shm_store(ngx_http_gray_zone_t *zone,
     ngx_memcpy(arena->data, text->data, text->len);
 
     __atomic_store_n(&block->word, revision << 1 | active, __ATOMIC_RELEASE);
+}
+
+
+/* for a text, in either arena */
+
+static size_t
+ngx_http_gray_shm_room(ngx_http_gray_block_t *block)
+{
+    return block->size + NGX_HTTP_GRAY_MORE_DISABLED;
 }
 
 

@@ -14,6 +14,10 @@
 
 #define NGX_HTTP_GRAY_NAME  63
 
+/* bytes by which a document may be longer while it is disabled */
+
+#define NGX_HTTP_GRAY_MORE_DISABLED  (sizeof("false") - sizeof("true"))
+
 
 /* who wrote a document */
 
@@ -35,8 +39,9 @@ typedef struct {
     volatile uint64_t           word;
     ngx_atomic_t                degraded;    /* requests, ever */
     ngx_atomic_t                limited;     /* matches given up, ever */
-    ngx_atomic_t                closed;      /* another block took its place:
-                                                changed under the lock */
+    ngx_atomic_t                moves;       /* how often another block took
+                                                its place: changed under the
+                                                lock */
 
     size_t                      size;        /* bytes of document at most */
     size_t                      next;        /* offset in the zone, or 0 */
@@ -56,6 +61,7 @@ typedef struct {
     ngx_shm_zone_t             *shm_zone;
     ngx_slab_pool_t            *shpool;
     ngx_http_gray_shared_t     *shared;
+    uint64_t                    generation;  /* of the configuration */
     size_t                      document;    /* as declared */
     size_t                      area;        /* bytes of shared memory that
                                                 the owner has use for, or 0 */
@@ -80,6 +86,13 @@ typedef struct {
  * of nginx's zones.  NGX_OK, or NGX_ERROR with a log line.
  */
 ngx_int_t ngx_http_gray_shm_attach(ngx_http_gray_zone_t *zone);
+
+/*
+ * For a configuration that is in force from now on, in the process that forks
+ * its workers: those of the configurations before are outdated.
+ */
+void ngx_http_gray_shm_begin(ngx_http_gray_zone_t *zone);
+ngx_uint_t ngx_http_gray_shm_outdated(ngx_http_gray_zone_t *zone);
 
 /* the block of a release, or NULL */
 ngx_http_gray_block_t *ngx_http_gray_shm_find(ngx_http_gray_zone_t *zone,

@@ -41,7 +41,7 @@ ngx_http_gray_upstream_init_peer(ngx_http_request_t *r,
         peer = decision->peer;
 
     } else {
-        peer = release->peer;
+        peer = release->fallback.peer;
     }
 
     u = r->upstream;

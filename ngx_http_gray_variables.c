@@ -316,6 +316,16 @@ ngx_http_gray_variables_add(ngx_conf_t *cf, ngx_http_gray_release_t *release)
             return NGX_ERROR;
         }
 
+        /* a "set" or "map" that stands before the release */
+
+        if (v->get_handler) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the variable \"$%V\" is that of gray_release "
+                               "\"%V\", it cannot be given another value",
+                               &name, &release->name);
+            return NGX_ERROR;
+        }
+
         v->get_handler = var->get_handler;
         v->data = (uintptr_t) release;
     }

@@ -110,8 +110,15 @@ def verdict(doc, rule, request, lists):
         return None
 
 
+def members(node):
+    """in the order of the canonical form"""
+
+    return sorted(node.items(),
+                  key=lambda m: (m[0] in ("all", "any", "not"), m[0]))
+
+
 def holds(when, doc, request, lists):
-    for name, value in when.items():
+    for name, value in members(when):
 
         if name == "all":
             held_ = all(holds(w, doc, request, lists) for w in value)
@@ -158,7 +165,7 @@ def test(name, value, request, lists):
     seen = [v for v in seen if v != b""]
     ignore_case = value.get("ignore_case", False)
 
-    for operator, operand in value.items():
+    for operator, operand in members(value):
 
         if operator in ("of", "values", "decode", "ignore_case"):
             continue

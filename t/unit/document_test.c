@@ -119,7 +119,9 @@ static const built_t  built[] = {
       "\"rules\":[],\"allocation\":{}}" },
 
     { NULL, "{\"allocation\":{\"canary\":[[7,50007]]},"
-      "\"rules\":[{\"variant\":\"canary\",\"when\":{\"$z\":1,\"$a\":2},"
+      "\"rules\":[{\"variant\":\"canary\",\"when\":"
+      "{\"not\":{\"$z\":{\"suffix\":\"b\",\"prefix\":\"a\"}},\"$z\":1,"
+      "\"all\":[{\"$y\":1,\"$x\":1},{\"$b\":1}],\"$a\":2},"
       "\"name\":\"r\"}],"
       "\"variants\":{\"canary\":{\"weight\":5,\"upstream\":\"app_v2\"},"
       STABLE "},"
@@ -132,7 +134,9 @@ static const built_t  built[] = {
       "\"path\":\"/a\",\"secure\":true,\"httponly\":true,"
       "\"samesite\":\"none\"},\"salt\":\"s\",\"variants\":{"
       "\"canary\":{\"upstream\":\"app_v2\",\"weight\":5}," STABLE "},"
-      "\"rules\":[{\"name\":\"r\",\"when\":{\"$z\":1,\"$a\":2},"
+      "\"rules\":[{\"name\":\"r\",\"when\":"
+      "{\"$a\":2,\"$z\":1,\"all\":[{\"$x\":1,\"$y\":1},{\"$b\":1}],"
+      "\"not\":{\"$z\":{\"prefix\":\"a\",\"suffix\":\"b\"}}},"
       "\"variant\":\"canary\"}],\"allocation\":{\"canary\":[[7,50007]]}}" },
 
     /* the path of a cookie stands where it would have been given */

@@ -506,14 +506,14 @@ test_full(void **state)
 static void
 test_publish(void **state)
 {
-    char                      text[1001];
+    char                      text[1002];
     uint64_t                  word, revision;
     ngx_uint_t                i;
     ngx_http_gray_zone_t      zone;
     ngx_http_gray_block_t    *one, *two;
     ngx_http_gray_snapshot_t  s;
 
-    static const size_t  sizes[] = { 0, 1, 7, 8, 999, 1000, 0, 1000, 5 };
+    static const size_t  sizes[] = { 0, 1, 7, 8, 999, 1000, 0, 1001, 5 };
 
     (void) state;
 
@@ -559,7 +559,7 @@ test_publish(void **state)
 
     /* too long: nothing is changed */
 
-    assert_int_equal(publish(&zone, one, text, 1001, NGX_HTTP_GRAY_API),
+    assert_int_equal(publish(&zone, one, text, 1002, NGX_HTTP_GRAY_API),
                      NGX_DECLINED);
     assert_int_equal(ngx_http_gray_shm_word(one), word);
     assert_int_equal(ngx_http_gray_shm_read(&zone, one, &s), NGX_OK);
@@ -577,7 +577,7 @@ test_publish(void **state)
     /* what a writer leaves behind that died before the end */
 
     memset((u_char *) zone.shpool + one->arena[!(one->word & 1)], 0xff,
-           16 + 1000);
+           16 + 1001);
     assert_int_equal(ngx_http_gray_shm_read(&zone, one, &s), NGX_OK);
     assert_int_equal(s.revision, revision);
     assert_memory_equal(s.text.data, text, s.text.len);
@@ -594,7 +594,7 @@ test_publish(void **state)
 
     memset((u_char *) zone.shpool + one->arena[one->word & 1] + 12, 0xff, 4);
     assert_int_equal(ngx_http_gray_shm_read(&zone, one, &s), NGX_OK);
-    assert_int_equal(s.text.len, 1000);
+    assert_int_equal(s.text.len, 1001);
     free(s.text.data);
 
     destroy();
