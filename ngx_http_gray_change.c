@@ -58,6 +58,7 @@ static ngx_int_t ngx_http_gray_change_merge(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults);
 static ngx_int_t ngx_http_gray_change_patch(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults);
+static ngx_int_t ngx_http_gray_change_seen(ngx_http_gray_change_t *change);
 static ngx_int_t ngx_http_gray_change_reset(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults);
 static ngx_int_t ngx_http_gray_change_stale(ngx_http_gray_change_t *change,
@@ -291,16 +292,11 @@ ngx_http_gray_change_replace(ngx_http_gray_change_t *change,
 }
 
 
-/* what GET serves is what a client sees and patches */
-
 static ngx_int_t
 ngx_http_gray_change_merge(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults)
 {
-    change->input = ngx_http_gray_change_present(change, change->current,
-                                                 change->snapshot.revision,
-                                                 change->snapshot.origin);
-    if (change->input == NULL) {
+    if (ngx_http_gray_change_seen(change) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -312,14 +308,24 @@ static ngx_int_t
 ngx_http_gray_change_patch(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults)
 {
-    change->input = ngx_http_gray_change_present(change, change->current,
-                                                 change->snapshot.revision,
-                                                 change->snapshot.origin);
-    if (change->input == NULL) {
+    if (ngx_http_gray_change_seen(change) != NGX_OK) {
         return NGX_ERROR;
     }
 
     return ngx_http_gray_patch_apply(&change->input, change->body, faults);
+}
+
+
+/* what GET serves is what a client sees and patches */
+
+static ngx_int_t
+ngx_http_gray_change_seen(ngx_http_gray_change_t *change)
+{
+    change->input = ngx_http_gray_change_present(change, change->current,
+                                                 change->snapshot.revision,
+                                                 change->snapshot.origin);
+
+    return change->input ? NGX_OK : NGX_ERROR;
 }
 
 

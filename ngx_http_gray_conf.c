@@ -24,6 +24,22 @@
 #define NGX_HTTP_GRAY_STATE_MAX     1024
 
 
+/* of gray_zone; "set": NGX_OK, NGX_BUSY if it was given, or NGX_ERROR */
+
+typedef struct {
+    ngx_str_t                   name;
+    ngx_int_t                 (*set)(ngx_conf_t *cf,
+                                     ngx_http_gray_zone_t *zone,
+                                     ngx_str_t *value);
+} ngx_http_gray_conf_parameter_t;
+
+
+static ngx_int_t ngx_http_gray_conf_parameter(ngx_conf_t *cf,
+    ngx_http_gray_zone_t *zone, ngx_str_t *word);
+static ngx_int_t ngx_http_gray_conf_document(ngx_conf_t *cf,
+    ngx_http_gray_zone_t *zone, ngx_str_t *value);
+static ngx_int_t ngx_http_gray_conf_state(ngx_conf_t *cf,
+    ngx_http_gray_zone_t *zone, ngx_str_t *value);
 static ngx_http_gray_declare_t *ngx_http_gray_conf_create_block(ngx_conf_t *cf,
     ngx_http_gray_main_conf_t *gmcf);
 static void ngx_http_gray_conf_cleanup(void *data);
@@ -39,6 +55,13 @@ static void ngx_http_gray_conf_fault(ngx_conf_t *cf,
     ngx_http_gray_declare_t *block, ngx_http_gray_fault_t *fault);
 static ngx_http_gray_zone_t *ngx_http_gray_conf_find_zone(
     ngx_http_gray_main_conf_t *gmcf, ngx_str_t *name);
+
+
+static ngx_http_gray_conf_parameter_t  ngx_http_gray_zone_parameters[] = {
+    { ngx_string("document="), ngx_http_gray_conf_document },
+    { ngx_string("state="), ngx_http_gray_conf_state },
+    { ngx_null_string, NULL }
+};
 
 
 void *
@@ -72,11 +95,10 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_gray_main_conf_t *gmcf = conf;
 
-    ssize_t                 size, document;
-    ngx_str_t              *value, s, state;
-    ngx_uint_t              i;
-    ngx_shm_zone_t         *shm_zone;
-    ngx_http_gray_zone_t   *zone, **slot;
+    ssize_t                size;
+    ngx_str_t             *value;
+    ngx_uint_t             i;
+    ngx_http_gray_zone_t  *zone, **slot;
 
     value = cf->args->elts;
 
@@ -88,8 +110,6 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     size = ngx_parse_size(&value[2]);
-    document = 0;
-    ngx_str_null(&state);
 
     if (size == NGX_ERROR || size < (ssize_t) (8 * ngx_pagesize)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -99,79 +119,26 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    for (i = 3; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "document=", 9) == 0) {
-
-            if (document) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "duplicate parameter \"%V\" of gray_zone",
-                                   &value[i]);
-                return NGX_CONF_ERROR;
-            }
-
-            s.len = value[i].len - 9;
-            s.data = value[i].data + 9;
-
-            document = ngx_parse_size(&s);
-
-            if (document == NGX_ERROR
-                || document < NGX_HTTP_GRAY_DOCUMENT_MIN
-                || document > NGX_HTTP_GRAY_DOCUMENT_MAX)
-            {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid document size \"%V\" of gray_zone "
-                                   "\"%V\", must be a size from 1k to 1m",
-                                   &s, &value[1]);
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "state=", 6) == 0) {
-
-            if (state.data) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "duplicate parameter \"%V\" of gray_zone",
-                                   &value[i]);
-                return NGX_CONF_ERROR;
-            }
-
-            state.len = value[i].len - 6;
-            state.data = value[i].data + 6;
-
-            if (state.len == 0 || state.len > NGX_HTTP_GRAY_STATE_MAX) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid state directory of gray_zone "
-                                   "\"%V\", must be a path of 1 to %d bytes",
-                                   &value[1], NGX_HTTP_GRAY_STATE_MAX);
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" of gray_zone, must be "
-                           "document=SIZE or state=DIR", &value[i]);
-        return NGX_CONF_ERROR;
-    }
-
-    shm_zone = ngx_shared_memory_add(cf, &value[1], size,
-                                     &ngx_http_gray_module);
-    if (shm_zone == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (shm_zone->data) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "duplicate gray_zone \"%V\"",
-                           &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
     zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_gray_zone_t));
     if (zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 3; i < cf->args->nelts; i++) {
+        if (ngx_http_gray_conf_parameter(cf, zone, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    zone->shm_zone = ngx_shared_memory_add(cf, &value[1], size,
+                                           &ngx_http_gray_module);
+    if (zone->shm_zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (zone->shm_zone->data) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "duplicate gray_zone \"%V\"",
+                           &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -182,19 +149,119 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *slot = zone;
 
-    zone->shm_zone = shm_zone;
-    zone->document = document ? document : NGX_HTTP_GRAY_DOCUMENT;
-    zone->state = state;
+    if (zone->document == 0) {
+        zone->document = NGX_HTTP_GRAY_DOCUMENT;
+    }
+
     zone->data = gmcf;
 
-    if (state.len && ngx_http_gray_lists_create(cf, zone) != NGX_OK) {
+    if (zone->state.len && ngx_http_gray_lists_create(cf, zone) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    shm_zone->data = zone;
-    shm_zone->init = ngx_http_gray_cycle_init_zone;
+    zone->shm_zone->data = zone;
+    zone->shm_zone->init = ngx_http_gray_cycle_init_zone;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_conf_parameter(ngx_conf_t *cf, ngx_http_gray_zone_t *zone,
+    ngx_str_t *word)
+{
+    ngx_int_t                        rc;
+    ngx_str_t                        value;
+    ngx_http_gray_conf_parameter_t  *parameter;
+
+    for (parameter = ngx_http_gray_zone_parameters;
+         parameter->name.len;
+         parameter++)
+    {
+        if (word->len < parameter->name.len
+            || ngx_strncmp(word->data, parameter->name.data,
+                           parameter->name.len)
+               != 0)
+        {
+            continue;
+        }
+
+        value.data = word->data + parameter->name.len;
+        value.len = word->len - parameter->name.len;
+
+        rc = parameter->set(cf, zone, &value);
+
+        if (rc == NGX_BUSY) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate parameter \"%V\" of gray_zone",
+                               word);
+        }
+
+        return rc;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" of gray_zone, must be "
+                       "document=SIZE or state=DIR", word);
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_gray_conf_document(ngx_conf_t *cf, ngx_http_gray_zone_t *zone,
+    ngx_str_t *value)
+{
+    ssize_t     size;
+    ngx_str_t  *word;
+
+    if (zone->document) {
+        return NGX_BUSY;
+    }
+
+    size = ngx_parse_size(value);
+
+    if (size == NGX_ERROR
+        || size < NGX_HTTP_GRAY_DOCUMENT_MIN
+        || size > NGX_HTTP_GRAY_DOCUMENT_MAX)
+    {
+        word = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid document size \"%V\" of gray_zone "
+                           "\"%V\", must be a size from 1k to 1m",
+                           value, &word[1]);
+        return NGX_ERROR;
+    }
+
+    zone->document = size;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_conf_state(ngx_conf_t *cf, ngx_http_gray_zone_t *zone,
+    ngx_str_t *value)
+{
+    ngx_str_t  *word;
+
+    if (zone->state.len) {
+        return NGX_BUSY;
+    }
+
+    if (value->len == 0 || value->len > NGX_HTTP_GRAY_STATE_MAX) {
+        word = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid state directory of gray_zone \"%V\", must "
+                           "be a path of 1 to %d bytes",
+                           &word[1], NGX_HTTP_GRAY_STATE_MAX);
+        return NGX_ERROR;
+    }
+
+    zone->state = *value;
+
+    return NGX_OK;
 }
 
 

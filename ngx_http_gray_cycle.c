@@ -31,6 +31,11 @@ static void ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
     ngx_http_gray_main_conf_t *before, ngx_log_t *log);
 static void ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release,
     ngx_log_t *log);
+static ngx_int_t ngx_http_gray_cycle_take_up(ngx_http_gray_release_t *release,
+    ngx_log_t *log);
+static ngx_uint_t ngx_http_gray_cycle_keeps(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *live, ngx_http_gray_snapshot_t *snapshot,
+    ngx_log_t *log);
 static ngx_http_gray_kind_e ngx_http_gray_cycle_kind(
     const ngx_http_gray_json_t *doc);
 static ngx_uint_t ngx_http_gray_cycle_lock(ngx_http_gray_zone_t *zone);
@@ -384,12 +389,8 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
 static void
 ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
-    ngx_int_t                   rc;
-    ngx_str_t                   text;
-    ngx_uint_t                  tries;
-    ngx_http_gray_json_t       *live, *doc;
-    ngx_http_gray_faults_t      faults;
-    ngx_http_gray_snapshot_t    snapshot;
+    ngx_int_t   rc;
+    ngx_uint_t  tries;
 
     /* it may be one that was left for another zone, long ago */
 
@@ -398,68 +399,14 @@ ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
 
     for (tries = 0; tries < NGX_HTTP_GRAY_LOCK_TRIES; tries++) {
 
-        if (ngx_http_gray_shm_word(release->block) == 0) {
+        rc = ngx_http_gray_shm_word(release->block)
+             ? ngx_http_gray_cycle_take_up(release, log)
 
-            /* nobody can change what nobody can read: no lock is needed */
+             /* nobody can change what nobody can read: no lock is needed */
 
-            rc = ngx_http_gray_shm_publish_locked(release->zone,
-                                                  release->block,
-                                                  &release->declared_text,
-                                                  NGX_HTTP_GRAY_DECLARED);
-
-        } else {
-
-            if (ngx_http_gray_release_read(release, &snapshot, &live)
-                != NGX_OK)
-            {
-                rc = NGX_ERROR;
-                break;
-            }
-
-            free(snapshot.text.data);
-
-            if (!ngx_http_gray_release_differs(release, live)) {
-                ngx_http_gray_json_free(live);
-                return;
-            }
-
-            if (ngx_http_gray_cycle_kind(live) != release->kind) {
-                ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                              "gray: release \"%V\" %s, so its revision %uL "
-                              "is replaced by what nginx.conf declares",
-                              &release->name,
-                              release->kind == NGX_HTTP_GRAY_ROUTED
-                              ? "has upstreams now" : "has no upstreams now",
-                              snapshot.revision);
-
-            } else if (snapshot.origin != NGX_HTTP_GRAY_DECLARED) {
-                ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                              "gray: release \"%V\" was changed at run time "
-                              "and keeps its revision %uL, which differs "
-                              "from nginx.conf; DELETE it to take up what "
-                              "is declared",
-                              &release->name, snapshot.revision);
-
-                ngx_http_gray_json_free(live);
-                return;
-            }
-
-            faults.n = 0;
-
-            rc = ngx_http_gray_release_reset(release, live, &doc, &text,
-                                             &faults);
-
-            ngx_http_gray_json_free(live);
-
-            if (rc == NGX_OK) {
-                rc = ngx_http_gray_release_write(release, snapshot.word,
-                                                 &text,
-                                                 NGX_HTTP_GRAY_DECLARED, log);
-                ngx_http_gray_json_free(doc);
-                free(text.data);
-            }
-        }
-
+             : ngx_http_gray_shm_publish_locked(release->zone, release->block,
+                                                &release->declared_text,
+                                                NGX_HTTP_GRAY_DECLARED);
         if (rc == NGX_OK) {
             return;
         }
@@ -477,6 +424,78 @@ ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
                   rc == NGX_AGAIN ? "another process holds the zone's lock, "
                                     "reload again"
                                   : "its live document serves");
+}
+
+
+/* NGX_OK, also where the live document is kept, or as the write was */
+
+static ngx_int_t
+ngx_http_gray_cycle_take_up(ngx_http_gray_release_t *release, ngx_log_t *log)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  text;
+    ngx_http_gray_json_t      *live, *doc;
+    ngx_http_gray_faults_t     faults;
+    ngx_http_gray_snapshot_t   snapshot;
+
+    if (ngx_http_gray_release_read(release, &snapshot, &live) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    free(snapshot.text.data);
+
+    if (ngx_http_gray_cycle_keeps(release, live, &snapshot, log)) {
+        ngx_http_gray_json_free(live);
+        return NGX_OK;
+    }
+
+    faults.n = 0;
+
+    rc = ngx_http_gray_release_reset(release, live, &doc, &text, &faults);
+
+    ngx_http_gray_json_free(live);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_gray_release_write(release, snapshot.word, &text,
+                                         NGX_HTTP_GRAY_DECLARED, log);
+        ngx_http_gray_json_free(doc);
+        free(text.data);
+    }
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_cycle_keeps(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *live, ngx_http_gray_snapshot_t *snapshot,
+    ngx_log_t *log)
+{
+    if (!ngx_http_gray_release_differs(release, live)) {
+        return 1;
+    }
+
+    if (ngx_http_gray_cycle_kind(live) != release->kind) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "gray: release \"%V\" %s, so its revision %uL is "
+                      "replaced by what nginx.conf declares", &release->name,
+                      release->kind == NGX_HTTP_GRAY_ROUTED
+                      ? "has upstreams now" : "has no upstreams now",
+                      snapshot->revision);
+        return 0;
+    }
+
+    if (snapshot->origin == NGX_HTTP_GRAY_DECLARED) {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "gray: release \"%V\" was changed at run time and keeps its "
+                  "revision %uL, which differs from nginx.conf; DELETE it to "
+                  "take up what is declared",
+                  &release->name, snapshot->revision);
+
+    return 1;
 }
 
 
