@@ -149,7 +149,7 @@ ngx_http_gray_call_arguments(ngx_http_request_t *r,
 }
 
 
-ngx_http_gray_argument_t *
+static ngx_http_gray_argument_t *
 ngx_http_gray_call_argument(ngx_http_gray_call_t *call, ngx_str_t *name)
 {
     ngx_http_gray_argument_t  *argument;

@@ -196,9 +196,7 @@ ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
 
     /* what this process knows of nginx.conf is what that said before */
 
-    if (change->kind == NGX_HTTP_GRAY_CHANGE_RESET
-        && ngx_http_gray_shm_outdated(change->release->zone))
-    {
+    if (ngx_http_gray_shm_outdated(change->release->zone)) {
         *answer = ngx_http_gray_change_written(change, NGX_ABORT);
         return NGX_DONE;
     }

@@ -128,6 +128,7 @@ ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone, ngx_uint_t n)
     size_t                      need;
     ngx_str_t                   name;
     ngx_http_gray_block_t      *block;
+    ngx_http_gray_release_t    *release;
     ngx_http_gray_main_conf_t  *gmcf;
 
     gmcf = zone->data;
@@ -143,7 +144,9 @@ ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone, ngx_uint_t n)
         name.len = block->len;
         name.data = block->name;
 
-        if (name.len && ngx_http_gray_release_find(gmcf, &name) == NULL) {
+        release = ngx_http_gray_release_find(gmcf, &name);
+
+        if (name.len && (release == NULL || release->zone != zone)) {
             p = ngx_slprintf(p, last, "%s\"%V\"", p == names ? "" : ", ",
                              &name);
         }

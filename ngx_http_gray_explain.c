@@ -312,6 +312,11 @@ ngx_http_gray_explain_detail(ngx_http_gray_explain_t *explain)
                "declares serves, and is explained here";
     }
 
+    if (explain->release->health == NGX_HTTP_GRAY_OUTDATED) {
+        return "this worker is of the nginx.conf before a reload and goes on "
+               "by an older revision; what is explained is the live one";
+    }
+
     if (explain->release->health == NGX_HTTP_GRAY_MISSING) {
         return "the document names what nginx.conf does not have: a rule with "
                "an unknown variable never holds, an unknown upstream sends "

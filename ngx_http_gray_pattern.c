@@ -13,8 +13,9 @@
  * the worst patterns known, with the JIT compiler of PCRE2 as with its
  * interpreter.  An item with a repeat count looks at so many characters
  * without any callout, and may come to nothing, so the largest count in a
- * pattern is a part of the price of each of its callouts.  What PCRE2 holds is
- * freed by the cleanups of a pool.
+ * pattern is a part of the price of each of its callouts, and so is the whole
+ * value where there are references to groups.  What PCRE2 holds is freed by
+ * the cleanups of a pool.
  *
  * The match data and the context are those of a rule set, so a set cannot
  * match in two threads at once.
@@ -47,9 +48,10 @@ typedef struct {
 
 static int ngx_http_gray_pattern_callout(pcre2_callout_block *block,
     void *data);
-static size_t ngx_http_gray_pattern_repeat(const ngx_str_t *text);
-static ngx_int_t ngx_http_gray_pattern_judge(pcre2_code *code, char *why,
-    size_t size);
+static size_t ngx_http_gray_pattern_repeat(pcre2_code *code,
+    const ngx_str_t *text);
+static ngx_int_t ngx_http_gray_pattern_judge(pcre2_code *code,
+    const ngx_str_t *text, char *why, size_t size);
 static void ngx_http_gray_pattern_free_code(void *data);
 static void ngx_http_gray_pattern_free_data(void *data);
 static void ngx_http_gray_pattern_free_context(void *data);
@@ -212,9 +214,10 @@ ngx_http_gray_pattern_compile(ngx_http_gray_pattern_t *pattern,
     cln[0]->handler = ngx_http_gray_pattern_free_code;
     cln[0]->data = pattern->code;
 
-    pattern->repeat = ngx_http_gray_pattern_repeat(text);
+    pattern->repeat = ngx_http_gray_pattern_repeat(pattern->code, text);
 
-    if (ngx_http_gray_pattern_judge(pattern->code, why, size) != NGX_OK) {
+    if (ngx_http_gray_pattern_judge(pattern->code, text, why, size) != NGX_OK)
+    {
         return NGX_DECLINED;
     }
 
@@ -241,14 +244,22 @@ ngx_http_gray_pattern_compile(ngx_http_gray_pattern_t *pattern,
 
 /*
  * The largest number behind a "{" or a comma: nothing that repeats is left
- * out, and what is no repeat is counted in vain.
+ * out, and what is no repeat is counted in vain.  A reference to a group
+ * compares as much as that matched, which may be all.
  */
 
 static size_t
-ngx_http_gray_pattern_repeat(const ngx_str_t *text)
+ngx_http_gray_pattern_repeat(pcre2_code *code, const ngx_str_t *text)
 {
     size_t      i, n, max;
+    uint32_t    reference;
     ngx_uint_t  counted;
+
+    (void) pcre2_pattern_info(code, PCRE2_INFO_BACKREFMAX, &reference);
+
+    if (reference) {
+        return NGX_MAX_SIZE_T_VALUE;
+    }
 
     n = 0;
     max = 0;
@@ -277,10 +288,29 @@ ngx_http_gray_pattern_repeat(const ngx_str_t *text)
 
 
 static ngx_int_t
-ngx_http_gray_pattern_judge(pcre2_code *code, char *why, size_t size)
+ngx_http_gray_pattern_judge(pcre2_code *code, const ngx_str_t *text,
+    char *why, size_t size)
 {
-    size_t    bytes;
+    size_t    i, bytes;
     uint32_t  groups;
+
+    /* it looks back from each place, and nothing bounds how far */
+
+    for (i = 1; i < text->len; i++) {
+
+        if (text->data[i - 1] != '\\') {
+            continue;
+        }
+
+        if (text->data[i] == 'X') {
+            (void) snprintf(why, size,
+                            "the pattern has \\X at offset %lu, which is not "
+                            "taken", (unsigned long) i - 1);
+            return NGX_DECLINED;
+        }
+
+        i++;
+    }
 
     (void) pcre2_pattern_info(code, PCRE2_INFO_SIZE, &bytes);
     (void) pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &groups);

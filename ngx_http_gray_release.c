@@ -598,8 +598,7 @@ ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
     }
 
     if (release->block->moves != release->moves
-        || (origin == NGX_HTTP_GRAY_DECLARED
-            && ngx_http_gray_shm_outdated(release->zone)))
+        || ngx_http_gray_shm_outdated(release->zone))
     {
         rc = NGX_ABORT;
 
@@ -745,6 +744,8 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
     release->rules = rules;
     release->word = snapshot->word;
     release->revision = snapshot->revision;
+    release->compiled = snapshot->revision;
+    release->enabled = ngx_http_gray_rules_enabled(rules);
     release->health = health;
     release->warned = 0;
     release->limited = 0;
@@ -766,16 +767,21 @@ ngx_http_gray_release_stay(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_log_t *log)
 {
-    ngx_http_gray_rules_enable(release->rules,
-                               ngx_http_gray_rules_enabled(rules));
+    ngx_uint_t  killed;
+
+    killed = (release->enabled && !ngx_http_gray_rules_enabled(rules));
+
+    ngx_http_gray_rules_enable(release->rules, release->enabled && !killed);
     ngx_http_gray_rules_destroy(rules);
 
+    release->revision = killed ? snapshot->revision : release->compiled;
+    release->health = NGX_HTTP_GRAY_OUTDATED;
     release->word = snapshot->word;
 
     ngx_log_error(NGX_LOG_INFO, log, 0,
                   "gray: release \"%V\" revision %uL is for a newer "
                   "nginx.conf, revision %uL serves until this process ends",
-                  &release->name, snapshot->revision, release->revision);
+                  &release->name, snapshot->revision, release->compiled);
 }
 
 

@@ -27,6 +27,8 @@ typedef enum {
     NGX_HTTP_GRAY_HEALTHY = 0,
     NGX_HTTP_GRAY_MISSING,          /* names that nginx.conf does not have */
     NGX_HTTP_GRAY_BASELINE_GONE,    /* so the declared document serves */
+    NGX_HTTP_GRAY_OUTDATED,         /* names of a newer nginx.conf: what was
+                                       compiled before serves */
     NGX_HTTP_GRAY_UNCOMPILED        /* memory: the one before serves, if any */
 } ngx_http_gray_health_e;
 
@@ -52,8 +54,11 @@ typedef struct {
     ngx_atomic_uint_t               moves;       /* of the block, when the
                                                     configuration began */
     uint64_t                        word;
-    uint64_t                        revision;    /* of what is compiled */
+    uint64_t                        revision;    /* by which it is decided */
     ngx_http_gray_rules_t          *rules;
+    uint64_t                        compiled;    /* revision of "rules" */
+    ngx_uint_t                      enabled;     /* unsigned  enabled:1;
+                                                    there */
     ngx_http_gray_health_e          health;
     time_t                          retry;       /* if uncompiled */
     ngx_uint_t                      deciding;    /* unsigned  deciding:1; */
@@ -127,8 +132,8 @@ ngx_int_t ngx_http_gray_release_read(ngx_http_gray_release_t *release,
  * at once.  NGX_OK; NGX_DECLINED where there is a newer one already;
  * NGX_AGAIN where another process is writing: try again in a moment;
  * NGX_BUSY where the document is longer than the zone takes; NGX_ABORT where
- * a reload gave the release another zone, or where the text is what nginx.conf
- * declared before a reload: this process is on its way out.
+ * there is a newer nginx.conf, which this process cannot judge by: it is on its
+ * way out.
  */
 ngx_int_t ngx_http_gray_release_write(ngx_http_gray_release_t *release,
     uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin,

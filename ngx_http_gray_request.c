@@ -78,10 +78,7 @@ static ngx_http_gray_rules_ops_t  ngx_http_gray_request_ops = {
 };
 
 
-/*
- * The context of a main request that came to its log phase without a decision,
- * and of any subrequest that came to its own: that has no other.
- */
+/* the context of a request that came to its log phase without a decision */
 
 static ngx_http_gray_ctx_t  ngx_http_gray_request_closed = {
     .closed = 1
@@ -100,20 +97,13 @@ ngx_http_gray_decision_t *
 ngx_http_gray_request_decide(ngx_http_request_t *r,
     ngx_http_gray_release_t *release)
 {
-    ngx_uint_t                 logged;
     ngx_http_gray_ctx_t       *ctx;
     ngx_http_gray_rules_t     *rules;
     ngx_http_gray_outcome_t    outcome;
     ngx_http_gray_decision_t  *decision;
     ngx_http_gray_deciding_t   deciding;
 
-    logged = 0;
-
-    if (r != r->main) {
-        logged = (ngx_http_get_module_ctx(r, ngx_http_gray_module) != NULL);
-        r = r->main;
-    }
-
+    r = r->main;
     ctx = ngx_http_gray_request_ctx(r);
 
     if (ctx) {
@@ -123,11 +113,9 @@ ngx_http_gray_request_decide(ngx_http_request_t *r,
             }
         }
 
-        logged |= ctx->closed;
-    }
-
-    if (logged) {
-        return NULL;
+        if (ctx->closed) {
+            return NULL;
+        }
     }
 
     if (release->deciding) {
@@ -610,7 +598,16 @@ ngx_http_gray_request_log_handler(ngx_http_request_t *r)
 {
     ngx_http_gray_ctx_t  *ctx;
 
-    ctx = (r == r->main) ? ngx_http_gray_request_ctx(r) : NULL;
+    /*
+     * A subrequest that is logged asks as it would before: what it was denied,
+     * the main request would not find, as they share their variables.
+     */
+
+    if (r != r->main) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_gray_request_ctx(r);
 
     if (ctx) {
         ctx->closed = 1;

@@ -43,6 +43,7 @@ static const char  *ngx_http_gray_healths[] = {
     "ok",
     "the document names what nginx.conf does not have",
     "the baseline's upstream is gone, what nginx.conf declares serves",
+    "this worker is of the nginx.conf before, an older revision serves",
     "the document is not compiled, memory is short"
 };
 

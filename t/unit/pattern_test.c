@@ -58,7 +58,6 @@ static const struct {
     { "(?:(?!a*b)a)*[xy]", "a", "c" },
     { "(?>a*)*[xy]", "a", "c" },
     { "(?R)?a+[xy]", "a", "c" },
-    { "(*UTF)\\\\X*[xy]", "a", "b" },
     { "(*LIMIT_MATCH=4000000000)(a+)+$", "a", "b" }
 };
 
