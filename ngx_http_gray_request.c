@@ -78,7 +78,10 @@ static ngx_http_gray_rules_ops_t  ngx_http_gray_request_ops = {
 };
 
 
-/* the context of a request that came to its log phase without a decision */
+/*
+ * The context of a main request that came to its log phase without a decision,
+ * and of any subrequest that came to its own: that has no other.
+ */
 
 static ngx_http_gray_ctx_t  ngx_http_gray_request_closed = {
     .closed = 1
@@ -97,13 +100,24 @@ ngx_http_gray_decision_t *
 ngx_http_gray_request_decide(ngx_http_request_t *r,
     ngx_http_gray_release_t *release)
 {
+    ngx_uint_t                 logged;
     ngx_http_gray_ctx_t       *ctx;
     ngx_http_gray_rules_t     *rules;
     ngx_http_gray_outcome_t    outcome;
     ngx_http_gray_decision_t  *decision;
     ngx_http_gray_deciding_t   deciding;
 
-    r = r->main;
+    logged = 0;
+
+    if (r != r->main) {
+
+        /* the bit is set behind the log phase of a subrequest */
+
+        logged = (!r->logged
+                  && ngx_http_get_module_ctx(r, ngx_http_gray_module));
+        r = r->main;
+    }
+
     ctx = ngx_http_gray_request_ctx(r);
 
     if (ctx) {
@@ -113,9 +127,11 @@ ngx_http_gray_request_decide(ngx_http_request_t *r,
             }
         }
 
-        if (ctx->closed) {
-            return NULL;
-        }
+        logged |= ctx->closed;
+    }
+
+    if (logged) {
+        return NULL;
     }
 
     if (release->deciding) {
@@ -593,21 +609,35 @@ ngx_http_gray_request_header_filter(ngx_http_request_t *r)
 }
 
 
+/*
+ * A subrequest has the variables of its request, which goes on: what its log
+ * does not find must not be kept there, so it gets variables of its own.
+ */
+
 static ngx_int_t
 ngx_http_gray_request_log_handler(ngx_http_request_t *r)
 {
-    ngx_http_gray_ctx_t  *ctx;
+    size_t                      size;
+    ngx_http_gray_ctx_t        *ctx;
+    ngx_http_core_main_conf_t  *cmcf;
+    ngx_http_variable_value_t  *variables;
 
-    /*
-     * A subrequest that is logged asks as it would before: what it was denied,
-     * the main request would not find, as they share their variables.
-     */
+    ctx = NULL;
 
-    if (r != r->main) {
-        return NGX_OK;
+    if (r == r->main) {
+        ctx = ngx_http_gray_request_ctx(r);
+
+    } else {
+        cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+        size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
+
+        variables = ngx_palloc(r->pool, size);
+
+        if (variables) {
+            ngx_memcpy(variables, r->variables, size);
+            r->variables = variables;
+        }
     }
-
-    ctx = ngx_http_gray_request_ctx(r);
 
     if (ctx) {
         ctx->closed = 1;

@@ -66,6 +66,7 @@ ngx_http_gray_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     decision = ngx_http_gray_request_decide(r,
                                             (ngx_http_gray_release_t *) data);
     if (decision == NULL) {
+        v->no_cacheable = 1;
         v->not_found = 1;
         return NULL;
     }
@@ -245,6 +246,9 @@ ngx_http_gray_variable_decisions(ngx_http_request_t *r,
         if (decision[i]) {
             len += release[i]->name.len + 1 + decision[i]->variant.len + 1;
             v->no_cacheable |= decision[i]->inner;
+
+        } else {
+            v->no_cacheable = 1;
         }
     }
 
