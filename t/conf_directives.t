@@ -121,6 +121,24 @@ my @http = (
     'gray_release a { zone z; variant v;' =>
         'unexpected end of file, expecting "}"',
 
+    # the variables of a release
+
+    map({
+        my ($variable, $directive) = @$_;
+        my $release = 'gray_zone z 1m; gray_release a { zone z; variant v; }';
+
+        ("$directive $release" =>
+             qq(the variable "\$$variable" is that of gray_release "a", it)
+             . ' cannot be given another value',
+         "$release $directive" => qq(the duplicate "$variable" variable))
+    } [ 'gray_a', 'server { set $gray_a x; }' ],
+      [ 'gray_a_rule', 'map $uri $gray_a_rule { default x; }' ],
+      [ 'gray_a_bucket', 'geo $gray_a_bucket { default 1; }' ],
+      [ 'gray_a_revision', 'split_clients $uri $gray_a_revision { * 1; }' ],
+      [ 'gray_a_reason', 'server { auth_request_set $gray_a_reason x; }' ]),
+    'map $uri $gray_decisions { default x; }' =>
+        'the duplicate "gray_decisions" variable',
+
     # what is made for the block alone, and what is not there
 
     map({ ("$_ x;" => here($_)) }
