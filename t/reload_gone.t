@@ -53,6 +53,16 @@ http {
         variant canary v2 weight=0%;
     }
 
+    # its declared document gives everybody the canary
+
+    gray_release full {
+        zone gray;
+        hash \$arg_uid;
+        variant stable v1;
+        variant canary v2 weight=100%;
+        match canary \$http_x_canary = always;
+    }
+
     gray_release changing { zone gray; $variants }
 
     server {
@@ -61,6 +71,12 @@ http {
         location /app {
             add_header X-D "\$gray_app \$gray_app_upstream \$gray_app_reason";
             proxy_pass http://app;
+        }
+
+        location /full {
+            add_header X-D
+                "\$gray_full \$gray_full_upstream \$gray_full_reason";
+            proxy_pass http://full;
         }
 
         location /changing { $location }
@@ -189,8 +205,37 @@ patch('app', { variants => { stable => { upstream => 'v1' },
                              canary => { upstream => 'v2' } } });
 is(ask('/app?uid=1'), 'v2: canary v2 split', 'a change mends it');
 
+# a kill switch that was flipped is as good where the declared document serves
+
+my @canary = ('/full?uid=1', 'X-Canary' => 'always');
+
+patch('full', { enabled => JSON::PP::false(),
+                variants => { stable => { upstream => 'v3' } } });
+is(ask('/full?uid=1'), 'v3: stable v3 disabled', 'disabled');
+
+reload('v4');
+
+is(ask($_->[0], @$_[1 .. $#$_]), 'v1: stable v1 disabled',
+   "disabled, and the baseline is gone: @$_")
+    for [ '/full' ], [ '/full?uid=1' ], [ @canary ];
+like(state('full')->{health}, qr/the baseline's upstream is gone/,
+     '... the status says so');
+
+for my $case ([ JSON::PP::true(), 'v2: canary v2 split',
+                'v2: canary v2 rule', 'enabled' ],
+              [ JSON::PP::false(), 'v1: stable v1 disabled',
+                'v1: stable v1 disabled', 'disabled again' ])
+{
+    my ($enabled, $split, $rule, $title) = @$case;
+
+    patch('full', { enabled => $enabled });
+    is(ask('/full?uid=1'), $split, "... $title");
+    is(ask(@canary), $rule, "... $title, a rule");
+}
+
 # both
 
+reload('v3');
 patch('app', { variants => { canary => { upstream => 'v3' } } });
 reload();
 is(ask('/app?uid=1'), 'v1: stable v1 degraded', 'all of it is gone');
