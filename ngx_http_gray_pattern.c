@@ -221,13 +221,12 @@ ngx_http_gray_pattern_compile(ngx_http_gray_pattern_t *pattern,
         return NGX_DECLINED;
     }
 
-    /* where there is no JIT, or not for this pattern, it is interpreted */
+    /*
+     * Where there is no JIT, or not for this pattern, which PCRE2 takes for a
+     * lack of memory, it is interpreted.
+     */
 
-    if (pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE)
-        == PCRE2_ERROR_NOMEMORY)
-    {
-        return NGX_ERROR;
-    }
+    (void) pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
 
     pattern->data = pcre2_match_data_create(1, NULL);
 
