@@ -97,14 +97,46 @@ reference_usec(void)
 }
 
 
+/*
+ * What a match that does not hold takes, in times of the reference: the least
+ * of some, for others use the processor, too.  1 is a millisecond, and as much
+ * again is what a sanitizer takes in the callout.
+ */
+
+static double
+match_takes(ngx_http_gray_test_t *test, const char *what, const char *value,
+    size_t len, double enough)
+{
+    double      ratio, best;
+    ngx_int_t   rc;
+    ngx_uint_t  try, usec;
+
+    best = 1000;
+
+    for (try = 0; try < 3 || (try < 30 && best > enough); try++) {
+        usec = cpu_usec();
+        rc = hold_once(test, value, len, 0);
+        usec = cpu_usec() - usec;
+
+        ratio = (double) usec / reference_usec();
+        best = ngx_min(best, ratio);
+
+        if (rc == 1) {
+            fail_msg("%s holds", what);
+        }
+    }
+
+    return best;
+}
+
+
 static void
 test_match_limit(void **state)
 {
     char                            value[1100], text[128];
     size_t                          len;
-    ngx_int_t                       rc;
-    ngx_uint_t                      i, k, try, usec, wrong;
-    double                          ratio, best;
+    double                          best;
+    ngx_uint_t                      i, k, wrong;
     ngx_http_gray_test_t           *test;
     ngx_http_gray_faults_t          faults;
     ngx_http_gray_tests_compile_t   cp;
@@ -133,30 +165,127 @@ test_match_limit(void **state)
             strcpy(value + len, explosive[i].end);
             len += strlen(explosive[i].end);
 
-            best = 1000;
-
-            /* the least of some, for others use the processor, too */
-
-            for (try = 0; try < 3 || (try < 30 && best > 3); try++) {
-                usec = cpu_usec();
-                rc = hold_once(test, value, len, 0);
-                usec = cpu_usec() - usec;
-
-                ratio = (double) usec / reference_usec();
-                best = ngx_min(best, ratio);
-
-                if (rc == 1) {
-                    fail_msg("%s holds", text);
-                }
-            }
-
-            /* 1 ms, and as much again as a sanitizer takes in the callout */
+            best = match_takes(test, text, value, len, 3);
 
             if (best > 3) {
                 wrong++;
                 print_error("%s: %.1f ms for %lu bytes\n",
                             explosive[i].pattern, best, (unsigned long) len);
             }
+        }
+
+        ngx_destroy_pool(cp.pool);
+    }
+
+    assert_int_equal(wrong, 0);
+}
+
+
+/*
+ * What looks at many bytes without a callout: counts, back references, and
+ * accents that are one character.  "item" is repeated, with the number of the
+ * alternative behind it, or stands alone where "n" is 0.  The value is "run"
+ * times "unit" and then a "-", over and over, or "once": so an item ends just
+ * before it would hold.
+ */
+
+static const struct {
+    const char  *options;
+    const char  *item;
+    ngx_uint_t   n;
+    const char  *unit;
+    ngx_uint_t   run;
+    ngx_uint_t   once;
+} unseen[] = {
+    { "", "[a-z]{3000}", 1, "a", 2999, 0 },
+    { "", "[a-z]{3000}", 10, "a", 2999, 0 },
+    { "", "[a-z]{3000}", 80, "a", 7900, 0 },
+    { "", "[a-z]{2000}", 30, "a", 1999, 0 },
+    { "", "[a-z]{500}", 30, "a", 499, 0 },
+    { "", "[a-z]{100}", 90, "a", 99, 0 },
+    { "", "[a-z]{63}", 90, "a", 62, 0 },
+    { "", "[a-z]{1,3000}", 10, "a", 2999, 0 },
+    { "", "[a-z]{3000,}", 10, "a", 2999, 0 },
+    { "", "(?:[a-z]{3000})", 10, "a", 2999, 0 },
+    { "(?i)", "[a-z]{2000}", 30, "A", 1999, 0 },
+    { "(*NO_JIT)", "[a-z]{3000}", 10, "a", 2999, 0 },
+    { "(*UTF)(*UCP)", "\\\\p{L}{2500}", 4, "\xc3\xa4", 2400, 0 },
+    { "(*UTF)(*UCP)", "[\\\\p{L}\\\\p{N}]{2500}", 4, "\xc3\xa4", 2400,
+      0 },
+    { "(*UTF)", "\\\\X{2000}", 4, "a", 7900, 0 },
+
+    { "", "(a+-).*?\\\\1", 0, "a", 1000, 1 },
+    { "", "(a+-).*?\\\\1", 0, "a", 2000, 1 },
+    { "(?i)", "(a+-).*?\\\\1", 0, "a", 2000, 1 },
+    { "", "(?<n>a+-).*?\\\\k<n>", 0, "a", 2000, 1 },
+    { "", "(a+-).*?(?:\\\\1|\\\\1|\\\\1)", 0, "a", 2000, 1 },
+    { "", "(x)?(a+-).*?\\\\2", 0, "a", 2000, 1 },
+    { "", "(aa).*?\\\\1{1000}[xy]", 0, "a", 1999, 0 },
+    { "", "(a{60}).*?\\\\1{65}[xy]", 0, "a", 3900, 0 },
+
+    { "(*UTF)", "\\\\X{2}[xy]", 0, "\xcc\x81", 7900, 0 },
+    { "(*UTF)", "(?>\\\\X{2}|z)[xy]", 0, "\xcc\x81", 7900, 0 },
+    { "(*UTF)", "\\\\X++[xy]", 0, "\xcc\x81", 7900, 0 }
+};
+
+
+static void
+test_unseen(void **state)
+{
+    char                           *p, value[8000], text[4096];
+    size_t                          len, unit;
+    double                          best;
+    ngx_uint_t                      i, k, wrong;
+    ngx_http_gray_test_t           *test;
+    ngx_http_gray_faults_t          faults;
+    ngx_http_gray_tests_compile_t   cp;
+
+    (void) state;
+
+    wrong = 0;
+
+    for (i = 0; i < ITEMS(unseen); i++) {
+        p = text + sprintf(text, "{\"regex\": \"%s", unseen[i].options);
+
+        if (unseen[i].n == 0) {
+            p += sprintf(p, "%s", unseen[i].item);
+        }
+
+        for (k = 0; k < unseen[i].n; k++) {
+            p += sprintf(p, "%s%s%lu", k ? "|" : "", unseen[i].item,
+                         (unsigned long) k);
+        }
+
+        strcpy(p, "\"}");
+
+        unit = strlen(unseen[i].unit);
+
+        for (len = 0, k = 0; len + unit <= 7900; k++) {
+
+            if (k == unseen[i].run) {
+                value[len++] = '-';
+                k = unseen[i].once ? 7900 : 0;
+            }
+
+            memcpy(value + len, unseen[i].unit, unit);
+            len += unit;
+        }
+
+        faults.n = 0;
+        test = compile(&cp, &faults, text);
+        assert_faults(text, &faults, "");
+        assert_non_null(test);
+
+        best = match_takes(test, text, value, len, 6);
+
+        /* a look at a byte may take longer than a callout for it */
+
+        if (best > 6) {
+            wrong++;
+            print_error("%s%s, %lu times: %.1f ms for %lu bytes\n",
+                        unseen[i].options, unseen[i].item,
+                        (unsigned long) unseen[i].n, best,
+                        (unsigned long) len);
         }
 
         ngx_destroy_pool(cp.pool);
@@ -201,7 +330,16 @@ static const held_t  unending[] = {
       "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, "
       "like Gecko) Chrome/118.0.0.0 Safari/537.36", 0 },
     { "{\"regex\": \"^/api/v[0-9]+/(users|orders)/[0-9a-f-]{36}(/|$)\"}",
-      "/api/v2/orders/123e4567-e89b-12d3-a456-426614174000/items", 1 }
+      "/api/v2/orders/123e4567-e89b-12d3-a456-426614174000/items", 1 },
+
+    /* what the JIT of PCRE2 cannot do */
+
+    { "{\"regex\": \"^(?(?=a)ab|cd)$\"}", "ab", 1 },
+    { "{\"regex\": \"^(?(?=a)ab|cd)$\"}", "cd", 1 },
+    { "{\"regex\": \"^(?(?<!x)ab|cd)$\"}", "ac", 0 },
+    { "{\"regex\": \"(?(?=a)(a+)+b|a)$\"}",
+      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac",
+      UNJUDGED }
 };
 
 
@@ -251,6 +389,84 @@ test_long(void **state)
 
         ngx_destroy_pool(cp.pool);
     }
+}
+
+
+/*
+ * What takes a step or two for a byte is within the limit, and within the
+ * stack that PCRE2 has for it: "unit" over and over, of "len" bytes in all.
+ */
+
+static const struct {
+    const char  *test;
+    const char  *unit;
+    size_t       len;
+    ngx_int_t    truth;
+} linear[] = {
+    { "{\"regex\": \"^(a|b)+$\"}", "a", 3000, 1 },
+    { "{\"regex\": \"^(a|b)+$\"}", "ab", 7000, 1 },
+    { "{\"regex\": \"^(a|b)+$\"}", "ac", 7000, 0 },
+    { "{\"regex\": \"^(?:a|b)*$\"}", "ab", 7900, 1 },
+    { "{\"regex\": \"(*NO_JIT)^(a|b)+$\"}", "a", 3000, 1 },
+    { "{\"regex\": \"^(?:\\\\w+=\\\\w*&?)+$\"}", "a=1&", 7000, 1 },
+    { "{\"regex\": \"^(?:\\\\w+=\\\\w*&?)+$\"}", "name=value&", 7700, 1 },
+    { "{\"regex\": \"^(?:[a-z]+;)*$\"}", "abc;", 7900, 1 },
+
+    /* counts, of what is everywhere, and nowhere */
+
+    { "{\"regex\": \"[a-f0-9]{64}\"}", "0123456789abcdef", 7900, 1 },
+    { "{\"regex\": \"[a-f0-9]{64}\"}", "g", 7900, 0 },
+    { "{\"regex\": \"[a-f0-9]{64}\"}", "ag", 7900, 0 },
+    { "{\"regex\": \"[a-f0-9]{64}\"}",
+      "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde-",
+      7900, 0 },
+
+    /* back references */
+
+    { "{\"regex\": \"^([a-z]{120}).*\\\\1$\"}", "a", 360, 1 },
+    { "{\"regex\": \"(['=]).*?\\\\1$\"}", "=a'", 4500, 1 },
+    { "{\"regex\": \"^.*?<(b)>.*</\\\\1>$\"}", "a <b>b</b>", 7900, 1 }
+};
+
+
+static void
+test_linear(void **state)
+{
+    char                            value[8000];
+    size_t                          len, unit;
+    ngx_int_t                       rc;
+    ngx_uint_t                      i, wrong;
+    ngx_http_gray_test_t           *test;
+    ngx_http_gray_tests_compile_t   cp;
+
+    (void) state;
+
+    wrong = 0;
+    limited = 0;
+
+    for (i = 0; i < ITEMS(linear); i++) {
+        unit = strlen(linear[i].unit);
+
+        for (len = 0; len < linear[i].len; len++) {
+            value[len] = linear[i].unit[len % unit];
+        }
+
+        test = compile(&cp, NULL, linear[i].test);
+        assert_non_null(test);
+
+        rc = hold(test, value, len);
+
+        if (rc != linear[i].truth) {
+            wrong++;
+            print_error("%s, %s...: %ld, must be %ld\n", linear[i].test,
+                        linear[i].unit, (long) rc, (long) linear[i].truth);
+        }
+
+        ngx_destroy_pool(cp.pool);
+    }
+
+    assert_int_equal(wrong, 0);
+    assert_int_equal(limited, 0);
 }
 
 
@@ -376,8 +592,10 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_match_limit),
+        cmocka_unit_test(test_unseen),
         cmocka_unit_test(test_unending),
         cmocka_unit_test(test_long),
+        cmocka_unit_test(test_linear),
         cmocka_unit_test(test_large),
         cmocka_unit_test(test_limited)
     };
