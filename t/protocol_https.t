@@ -13,16 +13,13 @@ use Test::More;
 
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
-use Test::Gray::Process;
 use Test::Gray::Release;
-
-plan(skip_all => 'no openssl') if (capture('openssl', 'version'))[0] != 0;
+use Test::Gray::TLS;
 
 my $t = Test::Gray->new;
 
-openssl(qw(req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca),
-        '-keyout', file('ca.key'), '-out', file('ca.crt'));
-certificate($_) for qw(v1.example.test v2.example.test);
+authority($t);
+certificate($t, $_) for qw(v1.example.test v2.example.test);
 
 $t->config(<<'END')->start;
 http {
@@ -89,33 +86,6 @@ http {
     }
 }
 END
-
-
-sub file { return $t->dir . "/$_[0]" }
-
-
-sub openssl {
-    my (@arguments) = @_;
-
-    my ($status, undef, $err) = capture('openssl', @arguments);
-
-    die "openssl @arguments: $err\n" if $status != 0;
-    return;
-}
-
-
-sub certificate {
-    my ($name) = @_;
-
-    my $extensions = $t->write_file("$name.ext", "subjectAltName=DNS:$name\n");
-
-    openssl(qw(req -newkey rsa:2048 -nodes -subj /CN=leaf),
-            '-keyout', file("$name.key"), '-out', file("$name.csr"));
-    openssl(qw(x509 -req -days 2 -CAcreateserial), '-in', file("$name.csr"),
-            '-CA', file('ca.crt'), '-CAkey', file('ca.key'),
-            '-extfile', $extensions, '-out', file("$name.crt"));
-    return;
-}
 
 
 for my $path (qw(/app /once /set)) {
