@@ -2,7 +2,7 @@
 
 # Copyright (C) the nginx gray module authors
 #
-# Releases of FastCGI, SCGI and uwsgi backends.
+# Releases of FastCGI, SCGI and uwsgi backends, by name and by a variable.
 
 use strict;
 use warnings;
@@ -38,9 +38,14 @@ for my $protocol (sort keys %backend) {
     }
 END
 
-    $locations .= <<"END";
-        location /$protocol {
-            ${protocol}_pass $protocol;
+    # a name that stands in nginx.conf, and one that is made for each request
+
+    my %pass = ("/$protocol" => $protocol, "/set_$protocol" => '$to');
+
+    $locations .= <<"END" for sort keys %pass;
+        location $_ {
+            set \$to $protocol;
+            ${protocol}_pass $pass{$_};
             ${protocol}_param REQUEST_METHOD \$request_method;
             ${protocol}_param REQUEST_URI    \$request_uri;
             ${protocol}_param CONTENT_LENGTH \$content_length;
@@ -72,26 +77,27 @@ $locations
 }
 END
 
-for my $protocol (sort keys %backend) {
+for my $path (map { ("/$_", "/set_$_") } sort keys %backend) {
+    my ($protocol) = $path =~ /([a-z]+)$/;
+
     follows_release($t, $protocol, sub {
         my (@requests) = @_;
 
         return map { $_->{body} =~ /^(v\d) / ? $1 : $_->{status} }
             $t->many(scalar @requests, sub {
                 my $request = $requests[$_[0]];
-                return ("/$protocol?uid=$request->{uid}",
+                return ("$path?uid=$request->{uid}",
                         $request->{canary} ? ('X-Canary' => 'always') : ());
             });
     });
 
-    is($t->get("/$protocol?uid=1")->{body},
-       "v1 GET /$protocol?uid=1 stable 0", "$protocol: parameters");
+    is($t->get("$path?uid=1")->{body},
+       "v1 GET $path?uid=1 stable 0", "$path: parameters");
 
     for my $size (10, 100_000) {
-        is($t->request('POST', "/$protocol", [ 'X-Canary' => 'always' ],
+        is($t->request('POST', $path, [ 'X-Canary' => 'always' ],
                        'x' x $size)->{body},
-           "v2 POST /$protocol canary $size",
-           "$protocol: a body of $size bytes");
+           "v2 POST $path canary $size", "$path: a body of $size bytes");
     }
 }
 

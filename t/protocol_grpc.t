@@ -31,9 +31,10 @@ for my $name (qw(v1 v2)) {
               $name);
 }
 
-my $http2 = Test::Gray->version_at_least('1.25.1')
-    ? 'listen 127.0.0.1:%%PORT_grpc%%; http2 on;'
-    : 'listen 127.0.0.1:%%PORT_grpc%% http2;';
+my $listen = Test::Gray->version_at_least('1.25.1')
+    ? 'http2 on; listen 127.0.0.1:%%PORT_NAME%%;'
+    : 'listen 127.0.0.1:%%PORT_NAME%% http2;';
+my ($grpc, $set) = map { $listen =~ s/NAME/$_/r } qw(grpc set);
 
 $t->config(<<"END")->start;
 http {
@@ -51,8 +52,15 @@ http {
     }
 
     server {
-        $http2
+        $grpc
         location / { grpc_pass grpc://app; }
+    }
+
+    # a name that is made for each request
+
+    server {
+        $set
+        location / { set \$to app; grpc_pass \$to; }
     }
 
     server {
@@ -66,12 +74,12 @@ $t->wait_port($_) for qw(v1 v2);
 
 
 sub calls {
-    my (@calls) = @_;
+    my ($port, @calls) = @_;
 
     my $file = $t->write_file('calls.json', $json->encode(\@calls));
     my ($status, $out, $err) = capture('/bin/sh', '-c',
         'exec "$0" "$1" "$2" < "$3"', $python,
-        "$FindBin::Bin/lib/grpc_client.py", $t->port('grpc'), $file);
+        "$FindBin::Bin/lib/grpc_client.py", $t->port($port), $file);
 
     diag($err) if $status != 0;
 
@@ -87,14 +95,17 @@ sub metadata {
 }
 
 
-for my $method (qw(Unary Stream)) {
+for my $case ([ grpc => 'Unary' ], [ grpc => 'Stream' ], [ set => 'Unary' ]) {
+    my ($port, $method) = @$case;
+
     follows_release($t, 'app', sub {
         my (@requests) = @_;
 
         my @messages = $method eq 'Stream' ? ('a', 'b', 'c') : ('a');
-        my @results = calls(map { { method   => $method,
-                                    messages => \@messages,
-                                    metadata => metadata($_) } } @requests);
+        my @results = calls($port, map { { method   => $method,
+                                           messages => \@messages,
+                                           metadata => metadata($_) } }
+                                   @requests);
 
         return map {
             my $name = $_->{served_by} || '';
@@ -109,8 +120,9 @@ for my $method (qw(Unary Stream)) {
 for my $case ([ 'v1', {} ], [ 'v2', { canary => 1 } ]) {
     my ($name, $request) = @$case;
 
-    is_deeply([ calls({ method => 'Fail', messages => [ 'a' ],
-                        metadata => metadata({ uid => 'u', %$request }) }) ],
+    is_deeply([ calls('grpc', { method => 'Fail', messages => [ 'a' ],
+                                metadata => metadata({ uid => 'u',
+                                                       %$request }) }) ],
               [ { code => 'FAILED_PRECONDITION', messages => [],
                   details => "$name has failed", served_by => $name } ],
               "a status of $name passes");
