@@ -32,7 +32,8 @@ my $http2 = (capture('curl', '-V'))[1] =~ /^Features:.*\bHTTP2\b/m
 my $option = Test::Gray->version_at_least('1.25.1') ? '; http2 on' : ' http2';
 
 my $more = join ' ',
-    $ipv6    ? 'listen [::1]:%%PORT_v6%%;' : (),
+    $ipv6    ? ('listen [::1]:%%PORT_v6%%;',
+                'listen [::]:%%PORT_dual%% ipv6only=off;') : (),
     $address ? "listen $address:%%PORT_other%%;" : ();
 my $second = $http2
     ? "server { listen 127.0.0.1:%%PORT_h2%%$option; include api.conf; }"
@@ -134,8 +135,15 @@ allowed('gray', [], 'another loopback address',
 allowed('gray', [], 'unix socket', $unix);
 
 SKIP: {
-    skip 'no IPv6', 1 unless $ipv6;
+    skip 'no IPv6', 2 unless $ipv6;
     allowed('gray', [], 'IPv6 loopback', $t->http('v6', host => '::1'));
+    allowed('gray', [], 'IPv4 loopback, mapped', $t->http('dual'));
+}
+
+SKIP: {
+    skip 'no IPv6, or no address but loopback', 3 unless $ipv6 && $address;
+    denied('gray', [], qr/connection is not from one/,
+           'not loopback, mapped', $t->http('dual', host => $address));
 }
 
 SKIP: {
@@ -273,6 +281,25 @@ for (@origins) {
 
 like($t->raw("GET /remote/ HTTP/1.0\r\nOrigin: http://localhost\r\n\r\n"),
      qr{^HTTP/1.1 403 }, 'Origin without a Host');
+
+# all headers of the name count
+
+my @twice = (
+    [ 'Origin', 'http://localhost', 'http://evil.test',
+      qr/page of another origin/ ],
+    [ 'Sec-Fetch-Site', 'same-origin', 'cross-site',
+      qr/page of another site/ ],
+);
+
+for (@twice) {
+    my ($name, $own, $foreign, $detail) = @$_;
+
+    denied('remote', [ $name => $own, $name => $foreign ], $detail,
+           "$name, the second one");
+    denied('remote', [ $name => $foreign, $name => $own ], $detail,
+           "$name, the first one");
+    allowed('remote', [ $name => $own, $name => $own ], "$name, twice");
+}
 
 for ([ 'cross-site', 0 ], [ 'Cross-Site', 0 ], [ 'same-origin', 1 ],
      [ 'same-site', 1 ], [ 'none', 1 ])

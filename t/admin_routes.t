@@ -53,6 +53,11 @@ http {
             limit_except GET { deny all; }
         }
 
+        location /allowed/ {
+            gray_admin;
+            limit_except GET { allow 127.0.0.1; deny all; }
+        }
+
         location /if/ {
             gray_admin readonly;
             if ($arg_x = "") { set $x 1; }
@@ -76,13 +81,16 @@ my @routes = (
     [ 'GET', '/plain', 200 ],
     [ 'GET', '/plain/', 200 ],
     [ 'GET', '/plain/releases/app', 200 ],
-    [ 'GET', '/plainer', 404 ],
+    [ 'GET', '/plainXreleases/app', 404 ],
     [ 'GET', '/one', 200 ],
     [ 'GET', '/none/releases', 404 ],
     [ 'GET', '/if/releases/search', 200 ],
     [ 'DELETE', '/if/releases/search', 403 ],
     [ 'GET', '/limited/releases/search', 200 ],
     [ 'DELETE', '/limited/releases/search', 403 ],
+    [ 'GET', '/allowed/releases/search', 200 ],
+    [ 'DELETE', '/allowed/releases/search', 200 ],
+    [ 'PATCH', '/allowed/releases/search', 415 ],
     [ 'POST', '/gray/', 405, 'GET, HEAD' ],
     [ 'GET', '/gray/releases', 200 ],
     [ 'GET', '/gray/releases/', 404 ],
