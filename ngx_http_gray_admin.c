@@ -178,6 +178,11 @@ ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
     why = ngx_http_gray_access_denied(r, glcf->names, glcf->remote);
 
     if (why) {
+
+        /* in place of what nginx may have judged before */
+
+        r->err_status = 0;
+
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_FORBIDDEN, "%s",
                                               why);
         return NGX_DONE;
