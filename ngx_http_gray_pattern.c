@@ -13,9 +13,10 @@
  * the worst patterns known, with the JIT compiler of PCRE2 as with its
  * interpreter.  An item with a repeat count looks at so many characters
  * without any callout, and may come to nothing, so the largest count in a
- * pattern is a part of the price of each of its callouts, and so is the whole
- * value where there are references to groups.  What PCRE2 holds is freed by
- * the cleanups of a pool.
+ * pattern is a part of the price of each of its callouts.  So it is with a
+ * back reference and the bytes that it stands for.  "\X" is refused: it looks
+ * back from each place, and goes as far as accents follow each other.  What
+ * PCRE2 holds is freed by the cleanups of a pool.
  *
  * The match data and the context are those of a rule set, so a set cannot
  * match in two threads at once.
@@ -41,15 +42,17 @@
 
 typedef struct {
     ngx_int_t                    left;
-    ngx_int_t                    price;      /* of a callout */
     size_t                       position;
+    size_t                       unseen;     /* what an item may look at */
+    size_t                       groups;     /* that are referred to */
 } ngx_http_gray_pattern_budget_t;
 
 
 static int ngx_http_gray_pattern_callout(pcre2_callout_block *block,
     void *data);
-static size_t ngx_http_gray_pattern_repeat(pcre2_code *code,
-    const ngx_str_t *text);
+static size_t ngx_http_gray_pattern_unseen(
+    ngx_http_gray_pattern_budget_t *budget, pcre2_callout_block *block);
+static size_t ngx_http_gray_pattern_repeat(const ngx_str_t *text);
 static ngx_int_t ngx_http_gray_pattern_judge(pcre2_code *code,
     const ngx_str_t *text, char *why, size_t size);
 static void ngx_http_gray_pattern_free_code(void *data);
@@ -82,8 +85,9 @@ ngx_http_gray_pattern_try(const ngx_http_gray_pattern_t *pattern,
     steps = ngx_min(*left, NGX_HTTP_GRAY_PATTERN_STEPS);
 
     budget.left = steps;
-    budget.price = 1 + (ngx_min(pattern->repeat, text->len) >> 6);
     budget.position = 0;
+    budget.unseen = ngx_min(pattern->repeat, text->len);
+    budget.groups = pattern->groups;
 
     (void) pcre2_set_callout(context, ngx_http_gray_pattern_callout, &budget);
 
@@ -126,10 +130,36 @@ ngx_http_gray_pattern_callout(pcre2_callout_block *block, void *data)
 
     skipped = (ssize_t) (block->current_position - budget->position);
 
-    budget->left -= budget->price + (ngx_abs(skipped) >> 4);
+    budget->left -= 1 + (ngx_http_gray_pattern_unseen(budget, block) >> 6)
+                    + (ngx_abs(skipped) >> 4);
     budget->position = block->current_position;
 
     return budget->left < 0 ? PCRE2_ERROR_MATCHLIMIT : 0;
+}
+
+
+/* the bytes that the next item may look at before it fails */
+
+static size_t
+ngx_http_gray_pattern_unseen(ngx_http_gray_pattern_budget_t *budget,
+    pcre2_callout_block *block)
+{
+    size_t  i, n, longest, *group;
+
+    longest = 0;
+    n = ngx_min(budget->groups + 1, block->capture_top);
+
+    for (i = 1; i < n; i++) {
+        group = &block->offset_vector[2 * i];
+
+        if (group[0] < group[1] && group[1] <= block->subject_length) {
+            longest = ngx_max(longest, group[1] - group[0]);
+        }
+    }
+
+    longest *= ngx_max(budget->unseen, 1);
+
+    return ngx_max(budget->unseen, ngx_min(longest, block->subject_length));
 }
 
 
@@ -214,7 +244,10 @@ ngx_http_gray_pattern_compile(ngx_http_gray_pattern_t *pattern,
     cln[0]->handler = ngx_http_gray_pattern_free_code;
     cln[0]->data = pattern->code;
 
-    pattern->repeat = ngx_http_gray_pattern_repeat(pattern->code, text);
+    (void) pcre2_pattern_info(pattern->code, PCRE2_INFO_BACKREFMAX,
+                              &pattern->groups);
+
+    pattern->repeat = ngx_http_gray_pattern_repeat(text);
 
     if (ngx_http_gray_pattern_judge(pattern->code, text, why, size) != NGX_OK)
     {
@@ -243,22 +276,14 @@ ngx_http_gray_pattern_compile(ngx_http_gray_pattern_t *pattern,
 
 /*
  * The largest number behind a "{" or a comma: nothing that repeats is left
- * out, and what is no repeat is counted in vain.  A reference to a group
- * compares as much as that matched, which may be all.
+ * out, and what is no repeat is counted in vain.
  */
 
 static size_t
-ngx_http_gray_pattern_repeat(pcre2_code *code, const ngx_str_t *text)
+ngx_http_gray_pattern_repeat(const ngx_str_t *text)
 {
     size_t      i, n, max;
-    uint32_t    reference;
     ngx_uint_t  counted;
-
-    (void) pcre2_pattern_info(code, PCRE2_INFO_BACKREFMAX, &reference);
-
-    if (reference) {
-        return NGX_MAX_SIZE_T_VALUE;
-    }
 
     n = 0;
     max = 0;

@@ -21,6 +21,7 @@ typedef struct {
     void                        *code;
     void                        *data;
     size_t                       repeat;     /* the largest count in it */
+    uint32_t                     groups;     /* that it refers to */
 } ngx_http_gray_pattern_t;
 
 
