@@ -26,6 +26,7 @@ http {
     log_format found '[$gray_app_rule] [$gray_app_bucket]'
                      ' [$gray_app_upstream] [$gray_sw_rule] [$gray_sw_bucket]'
                      ' [$gray_sw_upstream]';
+    access_log off;
 
     upstream v1 { server 127.0.0.1:%%PORT_v1%%; }
     upstream v2 { server 127.0.0.1:%%PORT_v2%%; }
