@@ -763,4 +763,13 @@ sub many    { my $self = shift; return $self->http->many(@_) }
 sub api     { my $self = shift; return $self->http->api(@_) }
 
 
+# a kept connection to each worker, by its process id, see Test::Gray::HTTP
+
+sub each_worker {
+    my ($self, $path) = @_;
+
+    return $self->http->each_worker($self->worker_processes, $path);
+}
+
+
 1;

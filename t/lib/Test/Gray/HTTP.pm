@@ -131,6 +131,27 @@ sub many {
 }
 
 
+# a kept connection to each of so many workers, by their process ids, with
+# which the path answers.  Connections are made until each has one: that is
+# soon where the listener has reuseport.
+
+sub each_worker {
+    my ($self, $count, $path) = @_;
+
+    my %worker;
+
+    for (1 .. 100 * $count) {
+        my $connection = $self->connect;
+        my $pid = $connection->get($path)->{body};
+
+        $worker{$pid} ||= $connection;
+        return \%worker if keys %worker == $count;
+    }
+
+    die "not all workers answer, but " . join(' ', keys %worker) . "\n";
+}
+
+
 sub request_text {
     my ($method, $path, $headers, $body) = @_;
 
@@ -170,7 +191,7 @@ sub failure {
 }
 
 
-# -- a connection: send() and receive() as often as it stays open
+# -- a connection: send() and receive(), or get(), as often as it stays open
 
 sub connect {
     my ($self) = @_;
@@ -225,6 +246,15 @@ sub send {
     $socket->blocking(1);
 
     return $self;
+}
+
+
+sub get {
+    my ($self, $path, @headers) = @_;
+
+    $self->send(Test::Gray::HTTP::request_text('GET', $path, \@headers));
+
+    return $self->receive('GET') || die "closed without a response\n";
 }
 
 
