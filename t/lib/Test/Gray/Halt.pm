@@ -1,0 +1,101 @@
+package Test::Gray::Halt;
+
+# Copyright (C) the nginx gray module authors
+#
+#     use Test::Gray::Halt;
+#
+#     halt_at($pid, 'ngx_http_gray_shm_unlock');
+#     ... the process is made to call it ...
+#     wait_halted($pid);
+#
+# can_halt() says whether this can be done here.
+#
+# A process that comes to a function stands still there, as if it were never
+# given the processor again, and can be killed there.  No debugger is needed:
+# the function is made to begin with a jump to itself.
+
+use strict;
+use warnings;
+
+use Exporter ();
+use Fcntl    ();
+use POSIX    ();
+
+use Test::Gray;
+use Test::Gray::Process;
+
+our @ISA = ('Exporter');
+our @EXPORT = qw(can_halt halt_at wait_halted);
+
+my %jump = (
+    x86_64  => "\xeb\xfe",
+    aarch64 => "\x00\x00\x00\x14",
+);
+
+my %ticks;
+
+
+sub can_halt {
+    my ($pid, $function) = @_;
+
+    return $jump{(POSIX::uname())[4]} && address($pid, $function)
+           && -w "/proc/$pid/mem";
+}
+
+
+sub halt_at {
+    my ($pid, $function) = @_;
+
+    open my $memory, '+<:raw', "/proc/$pid/mem"
+        or die "/proc/$pid/mem: $!\n";
+
+    sysseek($memory, address($pid, $function), Fcntl::SEEK_SET)
+        && syswrite($memory, $jump{(POSIX::uname())[4]})
+        or die "/proc/$pid/mem: $!\n";
+
+    $ticks{$pid} = ticks($pid);
+
+    return;
+}
+
+
+# by the symbols of the module, and by where the process has it
+
+sub address {
+    my ($pid, $function) = @_;
+
+    no warnings 'portable';
+
+    my $file = Test::Gray->module;
+    my ($status, $symbols) = capture('nm', $file);
+    my ($offset) = $symbols =~ /^([0-9a-f]+) t \Q$function\E$/m or return 0;
+    my ($base) = slurp("/proc/$pid/maps")
+                 =~ /^([0-9a-f]+)-\S+ \S+ 0+ .* \Q$file\E$/m or return 0;
+
+    return hex($base) + hex($offset);
+}
+
+
+# in the jump it uses the processor; then it is stopped, as others need that
+
+sub wait_halted {
+    my ($pid) = @_;
+
+    my $halted = wait_until(sub { ticks($pid) > $ticks{$pid} + 10 });
+
+    kill 'STOP', $pid;
+
+    return $halted;
+}
+
+
+sub ticks {
+    my ($pid) = @_;
+
+    my ($user) = slurp("/proc/$pid/stat") =~ /.*\)(?: \S+){11} (\d+)/s;
+
+    return $user || 0;
+}
+
+
+1;
