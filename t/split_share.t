@@ -3,7 +3,7 @@
 # Copyright (C) the nginx gray module authors
 #
 # 50,000 users at 5%: the share is right, and a user has the same variant in
-# every worker, after a reload, and in another nginx.
+# another worker, after a reload, and in another nginx.
 
 use strict;
 use warnings;
@@ -40,9 +40,10 @@ http {
     }
 
     server {
-        listen 127.0.0.1:%%PORT%%;
+        listen 127.0.0.1:%%PORT%% reuseport;
         location /routed { add_header X-Pid $pid; proxy_pass http://app; }
         location /       { add_header X-Pid $pid; return 200 $gray_app; }
+        location = /pid  { return 200 $pid; }
         location /gray/  { gray_admin; }
     }
 
@@ -54,24 +55,44 @@ END
 my $t = Test::Gray->new->config($config)->start;
 
 
-# the variant of each user, asked from the offset on, and the workers seen
+# the variant of each user, and the worker that said so: each worker is asked
+# for every fourth user, from another one on with another offset
 
 sub ask {
     my ($t, $path, $offset) = @_;
 
-    my (@variants, %pids);
+    my (@variants, @pids);
 
-    my @responses = $t->many($users, sub {
-        my $user = ($_[0] + $offset) % $users;
-        return "$path?uid=user-$user";
-    }, per_connection => 200);
+    my $worker = $t->each_worker('/pid');
+    my @connections = map { $worker->{$_} } sort { $a <=> $b } keys %$worker;
 
-    for my $i (0 .. $#responses) {
-        $variants[($i + $offset) % $users] = $responses[$i]{body};
-        $pids{$responses[$i]{headers}{'x-pid'} || 'none'} = 1;
+    for my $n (0 .. 3) {
+        my @users = grep { ($_ + $offset) % 4 == $n } 0 .. $users - 1;
+
+        while (my @some = splice @users, 0, 500) {
+            my @responses = $connections[$n]->pipeline(
+                map { "$path?uid=user-$_" } @some);
+
+            @variants[@some] = map { $_->{body} } @responses;
+            @pids[@some] = map { $_->{headers}{'x-pid'} } @responses;
+        }
     }
 
-    return \@variants, \%pids;
+    return \@variants, \@pids;
+}
+
+
+# all workers, and nothing else, have answered
+
+sub by_workers {
+    my ($pids, @workers) = @_;
+
+    my %seen = map { $_ => 1 } @$pids;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    is_deeply([ sort { $a <=> $b } keys %seen ], \@workers,
+              'all four workers take part');
 }
 
 
@@ -90,14 +111,17 @@ $count{$_}++ for @$first;
 is(join(' ', sort keys %count), 'v1 v2', 'only the two variants answer');
 cmp_ok(abs($count{v2} - $users * 0.05), '<', 4 * sqrt($users * 0.05 * 0.95),
        "5% within 4 sigma: $count{v2} of $users");
-is_deeply([ sort keys %$pids ], [ sort $t->workers ], 'all workers take part');
+by_workers($pids, $t->workers);
 
-# other users in each worker
+# each user by another worker, and by a third one
 
-my ($again, $others) = ask($t, '/', 12_345);
+my ($again, $others) = ask($t, '/', 1);
 
-is(moved($first, $again), 0, 'the same in every worker');
-is(scalar keys %$others, 4, 'all workers take part again');
+is(moved($first, $again), 0, 'the same in another worker');
+by_workers($others, $t->workers);
+is(moved($pids, $others), $users, '... which is another one for each user');
+
+is(moved($first, (ask($t, '/', 2))[0]), 0, 'and in a third one');
 
 # new workers, the same zone
 
@@ -106,7 +130,11 @@ ok($t->reload(gone => 1), 'reload');
 my ($after, $new) = ask($t, '/', 0);
 
 is(moved($first, $after), 0, 'the same after a reload');
-is(scalar(grep { $pids->{$_} } keys %$new), 0, 'by new workers');
+by_workers($new, $t->workers);
+
+my %old = map { $_ => 1 } @$pids;
+
+is(scalar(grep { $old{$_} } @$new), 0, '... by new workers');
 
 # a change moves those alone who have to, and back again
 
@@ -136,6 +164,6 @@ is(moved($first, (ask($t, '/', 0))[0]), 0, 'the same when it has shrunk');
 
 my $u = Test::Gray->new->config($config)->start;
 
-is(moved($first, (ask($u, '/', 777))[0]), 0, 'the same in another nginx');
+is(moved($first, (ask($u, '/', 3))[0]), 0, 'the same in another nginx');
 
 $t->done;

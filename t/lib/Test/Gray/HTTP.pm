@@ -191,7 +191,7 @@ sub failure {
 }
 
 
-# -- a connection: send() and receive(), or get(), as often as it stays open
+# -- a connection, to be used as long as it stays open
 
 sub connect {
     my ($self) = @_;
@@ -255,6 +255,19 @@ sub get {
     $self->send(Test::Gray::HTTP::request_text('GET', $path, \@headers));
 
     return $self->receive('GET') || die "closed without a response\n";
+}
+
+
+# GET requests without a pause between them: a path each
+
+sub pipeline {
+    my ($self, @paths) = @_;
+
+    $self->send(join '', map { Test::Gray::HTTP::request_text('GET', $_, []) }
+                         @paths);
+
+    return map { $self->receive('GET') || die "closed without a response\n" }
+           @paths;
 }
 
 
