@@ -39,6 +39,9 @@ check: build ## layers, style, exports, docs
 asan: ## all tests with nginx and module under ASan and UBSan
 	@util/test asan
 
+static: ## nginx with the module in it, and what configure says
+	@util/static
+
 valgrind: ## the tests of CORE under valgrind
 	@T='$(or $(T),$(CORE))' util/test valgrind
 
@@ -61,5 +64,5 @@ devices: ## how often "device" is right, by others' User-Agents
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: help build install demo test unit check asan valgrind bench bench-rules \
+.PHONY: help build install demo test unit check asan static valgrind bench bench-rules \
 	differential fuzz devices clean
