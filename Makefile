@@ -8,7 +8,8 @@
 # starts it hundreds of times
 
 CORE = $(wildcard t/admin_*.t t/conf_accepted.t t/conf_zone.t t/decision_*.t \
-	t/protocol_*.t t/reload_live.t)
+	t/live_compile.t t/live_degrade.t t/protocol_*.t t/reload_full.t \
+	t/reload_live.t t/reload_module.t t/reload_old.t)
 
 export NGINX T J
 
@@ -64,5 +65,5 @@ devices: ## how often "device" is right, by others' User-Agents
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: help build install demo test unit check asan static valgrind bench bench-rules \
-	differential fuzz devices clean
+.PHONY: help build install demo test unit check asan static valgrind bench \
+	bench-rules differential fuzz devices clean
