@@ -13,7 +13,6 @@
 #include "ngx_http_gray_reply.h"
 
 
-#define NGX_HTTP_GRAY_CHANGE_ATTEMPTS  10      /* without a pause */
 #define NGX_HTTP_GRAY_CHANGE_PAUSE     2       /* ms */
 #define NGX_HTTP_GRAY_CHANGE_PATIENCE  100     /* ms, for the lock */
 #define NGX_HTTP_GRAY_CHANGE_CONTEST   2000    /* ms, with other writers */
@@ -37,9 +36,12 @@ typedef struct {
 
     ngx_uint_t                  attempts;
     ngx_uint_t                  prepared;   /* unsigned  prepared:1; */
+    ngx_uint_t                  tries;      /* that found it locked */
 
     ngx_event_t                 event;
     ngx_msec_t                  since;      /* when it waited first */
+    ngx_msec_t                  locked;     /* ... for the lock, with what is
+                                               prepared now */
 } ngx_http_gray_change_t;
 
 
@@ -135,40 +137,40 @@ ngx_http_gray_change_run(ngx_http_gray_change_t *change)
 
     r = change->request;
 
-    for ( ;; ) {
+    if (!change->prepared) {
 
-        if (!change->prepared) {
+        change->attempts++;
+        ngx_http_gray_change_clear(change);
 
-            change->attempts++;
-            ngx_http_gray_change_clear(change);
-
-            if (ngx_http_gray_change_prepare(change, &answer) != NGX_OK) {
-                return answer;
-            }
-
-            change->prepared = 1;
+        if (ngx_http_gray_change_prepare(change, &answer) != NGX_OK) {
+            return answer;
         }
 
-        rc = ngx_http_gray_release_write(change->release,
-                                         change->snapshot.word, &change->text,
-                                         change->origin, r->connection->log);
+        change->prepared = 1;
+        change->tries = 0;
+    }
+
+    rc = ngx_http_gray_release_write(change->release, change->snapshot.word,
+                                     &change->text, change->origin,
+                                     r->connection->log);
+
+    switch (rc) {
+
+    case NGX_DECLINED:
 
         /* all conditions are judged anew, on top of the newer revision */
 
-        if (rc == NGX_DECLINED) {
-            change->prepared = 0;
+        change->prepared = 0;
 
-            if (change->attempts % NGX_HTTP_GRAY_CHANGE_ATTEMPTS) {
-                continue;
-            }
+        /* fall through */
 
-            return ngx_http_gray_change_wait(change);
-        }
+    case NGX_AGAIN:
 
-        if (rc == NGX_AGAIN) {
-            return ngx_http_gray_change_wait(change);
-        }
+        /* an attempt may take long, and others are served in between */
 
+        return ngx_http_gray_change_wait(change);
+
+    default:
         return ngx_http_gray_change_written(change, rc);
     }
 }
@@ -506,7 +508,6 @@ ngx_http_gray_change_short(ngx_http_gray_change_t *change)
 static ngx_int_t
 ngx_http_gray_change_wait(ngx_http_gray_change_t *change)
 {
-    ngx_msec_t           waited;
     ngx_event_t         *ev;
     ngx_http_request_t  *r;
 
@@ -521,16 +522,20 @@ ngx_http_gray_change_wait(ngx_http_gray_change_t *change)
         change->since = ngx_current_msec;
     }
 
-    waited = ngx_current_msec - change->since;
+    if (change->prepared && change->tries++ == 0) {
+        change->locked = ngx_current_msec;
+    }
 
-    if (change->prepared && waited >= NGX_HTTP_GRAY_CHANGE_PATIENCE) {
+    if (change->prepared
+        && ngx_current_msec - change->locked >= NGX_HTTP_GRAY_CHANGE_PATIENCE)
+    {
         return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "another process writes to the zone "
                                 "\"%V\" for %d ms", &change->release->zone_name,
                                 NGX_HTTP_GRAY_CHANGE_PATIENCE);
     }
 
-    if (waited >= NGX_HTTP_GRAY_CHANGE_CONTEST) {
+    if (ngx_current_msec - change->since >= NGX_HTTP_GRAY_CHANGE_CONTEST) {
         return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "others change the release all the time, %ui "
                                 "attempts were too late", change->attempts);
