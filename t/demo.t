@@ -136,6 +136,14 @@ sub end {
 }
 
 
+# where there is no /dev/pts there are none
+
+if (system("script -qec true /dev/null >/dev/null 2>&1") != 0) {
+    note('no terminals can be made here');
+    $t->done;
+    exit;
+}
+
 my $ready = qr/^nginx runs until you press Ctrl-C\. .* directory is (\S+)\r?$/m;
 
 for my $case ([ 'Ctrl-C', 0 ], [ 'TERM', 1 ], [ 'HUP', 1 ], [ 'QUIT', 1 ],

@@ -41,6 +41,11 @@ def main(port):
     options = (("grpc.enable_http_proxy", 0),)
 
     with grpc.insecure_channel("127.0.0.1:" + port, options) as channel:
+
+        # a connect that fails, on a busy machine, is tried again
+
+        grpc.channel_ready_future(channel).result(timeout=30)
+
         json.dump([call(channel, request) for request in json.load(sys.stdin)],
                   sys.stdout)
 
