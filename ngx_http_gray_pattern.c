@@ -9,7 +9,7 @@
  *
  * The match limit of PCRE2 is counted anew at each character that a match may
  * begin with, so it bounds nothing.  Instead, each item of a pattern has a
- * callout, and a match may make so many of them: around a millisecond for
+ * callout, and a match may make so many of them: a few milliseconds for
  * the worst patterns known, with the JIT compiler of PCRE2 as with its
  * interpreter.  An item with a repeat count looks at so many characters
  * without any callout, and may come to nothing, so the largest count in a
