@@ -13,6 +13,7 @@
 #include "ngx_http_gray_call.h"
 #include "ngx_http_gray_change.h"
 #include "ngx_http_gray_explain.h"
+#include "ngx_http_gray_history.h"
 #include "ngx_http_gray_listing.h"
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_reply.h"
@@ -62,6 +63,8 @@ static ngx_int_t ngx_http_gray_admin_release(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_change(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_history(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_explain(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_lists(ngx_http_request_t *r,
@@ -87,11 +90,20 @@ static ngx_http_gray_route_t  ngx_http_gray_routes[] = {
     { NGX_HTTP_GRAY_READS, 0,
       ngx_string("releases/*"), ngx_http_gray_admin_release },
 
-    { NGX_HTTP_PUT|NGX_HTTP_PATCH, NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_BODY,
+    { NGX_HTTP_PUT|NGX_HTTP_PATCH,
+      NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_BODY|NGX_HTTP_GRAY_COMMENT,
       ngx_string("releases/*"), ngx_http_gray_admin_change },
 
-    { NGX_HTTP_DELETE, NGX_HTTP_GRAY_WRITES,
+    { NGX_HTTP_DELETE, NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_COMMENT,
       ngx_string("releases/*"), ngx_http_gray_admin_change },
+
+    { NGX_HTTP_GRAY_READS, NGX_HTTP_GRAY_HISTORY|NGX_HTTP_GRAY_NUMBER,
+      ngx_string("releases/*/history"), ngx_http_gray_admin_history },
+
+    { NGX_HTTP_POST,
+      NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_BODY|NGX_HTTP_GRAY_COMMENT
+      |NGX_HTTP_GRAY_HISTORY,
+      ngx_string("releases/*/revert"), ngx_http_gray_admin_change },
 
     { NGX_HTTP_POST, NGX_HTTP_GRAY_BODY,
       ngx_string("releases/*/explain"), ngx_http_gray_admin_explain },
@@ -222,6 +234,19 @@ ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
         return NGX_DONE;
     }
 
+    if ((call->flags & NGX_HTTP_GRAY_COMMENT)
+        && ngx_http_gray_call_comment(r, call, answer) != NGX_OK)
+    {
+        return NGX_DONE;
+    }
+
+    if ((call->flags & NGX_HTTP_GRAY_HISTORY)
+        && call->release->zone->journals == NULL)
+    {
+        *answer = ngx_http_gray_history_none(r, call->release);
+        return NGX_DONE;
+    }
+
     if (call->flags & NGX_HTTP_GRAY_BODY) {
         return ngx_http_gray_call_media(r, call, answer);
     }
@@ -264,6 +289,8 @@ ngx_http_gray_admin_route(ngx_http_request_t *r, ngx_http_gray_call_t *call,
     if (methods == 0) {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,
                                 "there are releases, releases/NAME, "
+                                "releases/NAME/history, "
+                                "releases/NAME/revert, "
                                 "releases/NAME/explain, lists, lists/NAME "
                                 "and status");
         return NGX_DONE;
@@ -478,7 +505,14 @@ static ngx_int_t
 ngx_http_gray_admin_change(ngx_http_request_t *r, ngx_http_gray_call_t *call)
 {
     return ngx_http_gray_change(r, call->release, call->kind, &call->body,
-                                call->dry_run);
+                                &call->comment, call->dry_run);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_history(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_history(r, call->release, call->revision);
 }
 
 

@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_call.h"
+#include "ngx_http_gray_record.h"
 #include "ngx_http_gray_reply.h"
 
 
@@ -43,6 +44,12 @@ static const char *ngx_http_gray_call_set_dry_run(ngx_http_gray_call_t *call,
     ngx_str_t *value);
 static const char *ngx_http_gray_call_set_zone(ngx_http_gray_call_t *call,
     ngx_str_t *value);
+static const char *ngx_http_gray_call_set_comment(ngx_http_gray_call_t *call,
+    ngx_str_t *value);
+static const char *ngx_http_gray_call_set_revision(ngx_http_gray_call_t *call,
+    ngx_str_t *value);
+static ngx_table_elt_t *ngx_http_gray_call_header(ngx_http_request_t *r,
+    const char *name);
 static off_t ngx_http_gray_call_received(ngx_http_request_t *r);
 static u_char *ngx_http_gray_call_copy(ngx_buf_t *b, u_char *p);
 
@@ -54,13 +61,20 @@ static ngx_http_gray_argument_t  ngx_http_gray_arguments[] = {
 
     { NGX_HTTP_GRAY_LIST, ngx_string("zone"), ngx_http_gray_call_set_zone },
 
+    { NGX_HTTP_GRAY_COMMENT, ngx_string("comment"),
+      ngx_http_gray_call_set_comment },
+
+    { NGX_HTTP_GRAY_NUMBER, ngx_string("revision"),
+      ngx_http_gray_call_set_revision },
+
     { 0, ngx_null_string, NULL }
 };
 
 
 static ngx_http_gray_media_t  ngx_http_gray_media[] = {
 
-    { NGX_HTTP_POST, 0, ngx_string("application/json"), 0 },
+    { NGX_HTTP_POST, 0, ngx_string("application/json"),
+      NGX_HTTP_GRAY_CHANGE_REVERT },
 
     { NGX_HTTP_PUT, 0, ngx_string("application/json"),
       NGX_HTTP_GRAY_CHANGE_REPLACE },
@@ -213,6 +227,123 @@ ngx_http_gray_call_set_zone(ngx_http_gray_call_t *call, ngx_str_t *value)
     call->zone_name = *value;
 
     return NULL;
+}
+
+
+static const char *
+ngx_http_gray_call_set_comment(ngx_http_gray_call_t *call, ngx_str_t *value)
+{
+    /* as it was sent: it is decoded once there is memory for it */
+
+    call->comment = *value;
+
+    return NULL;
+}
+
+
+static const char *
+ngx_http_gray_call_set_revision(ngx_http_gray_call_t *call, ngx_str_t *value)
+{
+    off_t  n;
+
+    n = ngx_atoof(value->data, value->len);
+
+    if (n == NGX_ERROR || n == 0) {
+        return "the number of a revision";
+    }
+
+    call->revision = n;
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_gray_call_comment(ngx_http_request_t *r, ngx_http_gray_call_t *call,
+    ngx_int_t *answer)
+{
+    u_char           *p, *src;
+    ngx_str_t         value;
+    ngx_table_elt_t  *header;
+
+    value = call->comment;
+
+    if (value.len) {
+        p = ngx_pnalloc(r->pool, value.len);
+
+        if (p == NULL) {
+            *answer = NGX_HTTP_SERVICE_UNAVAILABLE;
+            return NGX_DONE;
+        }
+
+        src = value.data;
+        value.data = p;
+
+        for (src = call->comment.data;
+             src < call->comment.data + call->comment.len;
+             src++)
+        {
+            *p++ = (*src == '+') ? ' ' : *src;
+        }
+
+        src = value.data;
+        p = value.data;
+
+        ngx_unescape_uri(&p, &src, value.len, 0);
+
+        value.len = p - value.data;
+
+    } else {
+        header = ngx_http_gray_call_header(r, "X-Gray-Comment");
+
+        if (header) {
+            value = header->value;
+        }
+    }
+
+    if (value.len > NGX_HTTP_GRAY_RECORD_COMMENT) {
+        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
+                                "the comment is %uz bytes long, more than %d",
+                                value.len, NGX_HTTP_GRAY_RECORD_COMMENT);
+        return NGX_DONE;
+    }
+
+    call->comment = value;
+
+    return NGX_OK;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_gray_call_header(ngx_http_request_t *r, const char *name)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    len = ngx_strlen(name);
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].key.len == len
+            && ngx_strncasecmp(header[i].key.data, (u_char *) name, len) == 0)
+        {
+            return &header[i];
+        }
+    }
 }
 
 

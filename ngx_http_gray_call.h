@@ -19,6 +19,9 @@
 #define NGX_HTTP_GRAY_WRITES   1        /* changes a release or a list */
 #define NGX_HTTP_GRAY_BODY     2        /* must have a body */
 #define NGX_HTTP_GRAY_LIST     4        /* of lists, in a zone with state */
+#define NGX_HTTP_GRAY_COMMENT  8        /* may have a comment */
+#define NGX_HTTP_GRAY_HISTORY  16       /* needs a zone with state */
+#define NGX_HTTP_GRAY_NUMBER   32       /* may name a revision */
 
 
 typedef struct ngx_http_gray_call_s  ngx_http_gray_call_t;
@@ -39,6 +42,8 @@ struct ngx_http_gray_call_s {
     ngx_str_t                   zone_name;  /* as it was asked for */
     ngx_http_gray_change_e      kind;
     ngx_uint_t                  dry_run;    /* unsigned  dry_run:1; */
+    ngx_str_t                   comment;
+    uint64_t                    revision;   /* 0: none was named */
     ngx_str_t                   body;
 };
 
@@ -54,6 +59,10 @@ ngx_int_t ngx_http_gray_call_arguments(ngx_http_request_t *r,
 
 /* the zone of the argument, or the only one that has lists */
 ngx_int_t ngx_http_gray_call_zone(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call, ngx_int_t *answer);
+
+/* the comment of the argument, or of the header X-Gray-Comment */
+ngx_int_t ngx_http_gray_call_comment(ngx_http_request_t *r,
     ngx_http_gray_call_t *call, ngx_int_t *answer);
 
 /* by its Content-Type: what kind of change the body is */

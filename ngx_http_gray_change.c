@@ -9,13 +9,14 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_change.h"
+#include "ngx_http_gray_commit.h"
+#include "ngx_http_gray_history.h"
 #include "ngx_http_gray_patch.h"
 #include "ngx_http_gray_reply.h"
 
 
-#define NGX_HTTP_GRAY_CHANGE_PAUSE     2       /* ms */
-#define NGX_HTTP_GRAY_CHANGE_PATIENCE  100     /* ms, for the lock */
-#define NGX_HTTP_GRAY_CHANGE_CONTEST   2000    /* ms, with other writers */
+#define NGX_HTTP_GRAY_CHANGE_PAUSE    2       /* ms */
+#define NGX_HTTP_GRAY_CHANGE_CONTEST  2000    /* ms, with other writers */
 
 
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
     ngx_http_gray_origin_e      origin;
     ngx_uint_t                  dry_run;
     ngx_http_gray_json_t       *body;
+    ngx_str_t                   comment;
 
     /* one attempt: on top of a revision, to be the next one */
 
@@ -34,14 +36,11 @@ typedef struct {
     ngx_http_gray_json_t       *doc;
     ngx_str_t                   text;
 
-    ngx_uint_t                  attempts;
-    ngx_uint_t                  prepared;   /* unsigned  prepared:1; */
-    ngx_uint_t                  tries;      /* that found it locked */
+    ngx_http_gray_commit_t     *commit;     /* NULL: nothing is under way */
 
+    ngx_uint_t                  attempts;
     ngx_event_t                 event;
-    ngx_msec_t                  since;      /* when it waited first */
-    ngx_msec_t                  locked;     /* ... for the lock, with what is
-                                               prepared now */
+    ngx_msec_t                  since;      /* when it was too late first */
 } ngx_http_gray_change_t;
 
 
@@ -52,6 +51,8 @@ typedef ngx_int_t (*ngx_http_gray_change_pt)(ngx_http_gray_change_t *change,
 static ngx_int_t ngx_http_gray_change_run(ngx_http_gray_change_t *change);
 static ngx_int_t ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
     ngx_int_t *answer);
+static ngx_uint_t ngx_http_gray_change_upgraded(
+    ngx_http_gray_release_t *release);
 static ngx_int_t ngx_http_gray_change_compose(ngx_http_gray_change_t *change,
     ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_change_replace(ngx_http_gray_change_t *change,
@@ -61,14 +62,25 @@ static ngx_int_t ngx_http_gray_change_merge(ngx_http_gray_change_t *change,
 static ngx_int_t ngx_http_gray_change_patch(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults);
 static ngx_int_t ngx_http_gray_change_seen(ngx_http_gray_change_t *change);
+static ngx_int_t ngx_http_gray_change_revert(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults);
 static ngx_int_t ngx_http_gray_change_reset(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults);
 static ngx_int_t ngx_http_gray_change_stale(ngx_http_gray_change_t *change,
     ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_change_build(ngx_http_gray_change_t *change,
     ngx_int_t *answer);
+static ngx_http_gray_commit_t *ngx_http_gray_change_commit(
+    ngx_http_gray_change_t *change);
+static ngx_int_t ngx_http_gray_change_copy(ngx_str_t *to,
+    const ngx_str_t *from);
+static void ngx_http_gray_change_done(ngx_http_gray_commit_t *commit,
+    ngx_int_t rc);
+static ngx_int_t ngx_http_gray_change_go_on(ngx_http_gray_change_t *change,
+    ngx_int_t rc);
 static ngx_int_t ngx_http_gray_change_written(ngx_http_gray_change_t *change,
     ngx_int_t rc);
+static ngx_int_t ngx_http_gray_change_failed(ngx_http_gray_change_t *change);
 static ngx_int_t ngx_http_gray_change_answer(ngx_http_gray_change_t *change,
     ngx_http_gray_json_t *doc, uint64_t revision,
     ngx_http_gray_origin_e origin);
@@ -88,13 +100,15 @@ static ngx_http_gray_change_pt  ngx_http_gray_changes[] = {
     ngx_http_gray_change_replace,
     ngx_http_gray_change_merge,
     ngx_http_gray_change_patch,
+    ngx_http_gray_change_revert,
     ngx_http_gray_change_reset
 };
 
 
 ngx_int_t
 ngx_http_gray_change(ngx_http_request_t *r, ngx_http_gray_release_t *release,
-    ngx_http_gray_change_e kind, ngx_str_t *body, ngx_uint_t dry_run)
+    ngx_http_gray_change_e kind, ngx_str_t *body, ngx_str_t *comment,
+    ngx_uint_t dry_run)
 {
     ngx_pool_cleanup_t          *cln;
     ngx_http_gray_change_t      *change;
@@ -115,6 +129,7 @@ ngx_http_gray_change(ngx_http_request_t *r, ngx_http_gray_release_t *release,
     change->kind = kind;
     change->origin = (kind == NGX_HTTP_GRAY_CHANGE_RESET)
                      ? NGX_HTTP_GRAY_DECLARED : NGX_HTTP_GRAY_API;
+    change->comment = *comment;
     change->dry_run = dry_run;
 
     if (kind != NGX_HTTP_GRAY_CHANGE_RESET) {
@@ -129,50 +144,139 @@ ngx_http_gray_change(ngx_http_request_t *r, ngx_http_gray_release_t *release,
 }
 
 
+/* one attempt */
+
 static ngx_int_t
 ngx_http_gray_change_run(ngx_http_gray_change_t *change)
 {
-    ngx_int_t            rc, answer;
-    ngx_http_request_t  *r;
+    ngx_int_t  rc, answer;
+
+    change->attempts++;
+    ngx_http_gray_change_clear(change);
+
+    if (ngx_http_gray_change_prepare(change, &answer) != NGX_OK) {
+        return answer;
+    }
+
+    change->commit = ngx_http_gray_change_commit(change);
+
+    if (change->commit == NULL) {
+        return ngx_http_gray_change_short(change);
+    }
+
+    rc = ngx_http_gray_commit_start(change->commit);
+
+    return rc == NGX_DONE ? NGX_DONE : ngx_http_gray_change_go_on(change, rc);
+}
+
+
+static ngx_http_gray_commit_t *
+ngx_http_gray_change_commit(ngx_http_gray_change_t *change)
+{
+    ngx_http_request_t      *r;
+    ngx_http_gray_commit_t  *commit;
 
     r = change->request;
+    commit = ngx_http_gray_commit_create(change->release);
 
-    if (!change->prepared) {
+    if (commit == NULL) {
+        return NULL;
+    }
 
-        change->attempts++;
-        ngx_http_gray_change_clear(change);
+    commit->word = change->snapshot.word;
+    commit->origin = change->origin;
+    commit->done = ngx_http_gray_change_done;
+    commit->data = change;
 
-        if (ngx_http_gray_change_prepare(change, &answer) != NGX_OK) {
-            return answer;
+    commit->text = change->text;
+    ngx_str_null(&change->text);
+
+    if (ngx_http_gray_change_copy(&commit->author, &r->connection->addr_text)
+        != NGX_OK
+        || ngx_http_gray_change_copy(&commit->comment, &change->comment)
+           != NGX_OK)
+    {
+        ngx_http_gray_commit_leave(commit);
+        return NULL;
+    }
+
+    /* as for $remote_user */
+
+    if (ngx_http_auth_basic_user(r) == NGX_OK) {
+
+        if (ngx_http_gray_change_copy(&commit->user, &r->headers_in.user)
+            != NGX_OK)
+        {
+            ngx_http_gray_commit_leave(commit);
+            return NULL;
         }
 
-        change->prepared = 1;
-        change->tries = 0;
+        commit->user.len = ngx_min(commit->user.len,
+                                   NGX_HTTP_GRAY_RECORD_USER);
     }
 
-    rc = ngx_http_gray_release_write(change->release, change->snapshot.word,
-                                     &change->text, change->origin,
-                                     r->connection->log);
+    return commit;
+}
 
-    switch (rc) {
 
-    case NGX_DECLINED:
+static ngx_int_t
+ngx_http_gray_change_copy(ngx_str_t *to, const ngx_str_t *from)
+{
+    if (from->len == 0) {
+        return NGX_OK;
+    }
 
-        /* all conditions are judged anew, on top of the newer revision */
+    to->data = malloc(from->len);
+    if (to->data == NULL) {
+        return NGX_ERROR;
+    }
 
-        change->prepared = 0;
+    ngx_memcpy(to->data, from->data, from->len);
+    to->len = from->len;
 
-        /* fall through */
+    return NGX_OK;
+}
 
-    case NGX_AGAIN:
 
-        /* an attempt may take long, and others are served in between */
+static void
+ngx_http_gray_change_done(ngx_http_gray_commit_t *commit, ngx_int_t rc)
+{
+    ngx_connection_t        *c;
+    ngx_http_request_t      *r;
+    ngx_http_gray_change_t  *change;
 
-        return ngx_http_gray_change_wait(change);
+    change = commit->data;
+    r = change->request;
+    c = r->connection;
 
-    default:
+    ngx_http_set_log_request(c->log, r);
+
+    rc = ngx_http_gray_change_go_on(change, rc);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_gray_change_go_on(ngx_http_gray_change_t *change, ngx_int_t rc)
+{
+    if (rc != NGX_DECLINED) {
         return ngx_http_gray_change_written(change, rc);
     }
+
+    /*
+     * All conditions are judged anew, on top of the newer revision.  An
+     * attempt may take long, and others are served in between.
+     */
+
+    ngx_http_gray_commit_leave(change->commit);
+    change->commit = NULL;
+
+    return ngx_http_gray_change_wait(change);
 }
 
 
@@ -198,8 +302,16 @@ ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
 
     /* what this process knows of nginx.conf is what that said before */
 
-    if (ngx_http_gray_shm_outdated(change->release->zone)) {
+    if (ngx_http_gray_release_left(change->release)) {
         *answer = ngx_http_gray_change_written(change, NGX_ABORT);
+        return NGX_DONE;
+    }
+
+    if (ngx_http_gray_change_upgraded(change->release)) {
+        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "nginx is being upgraded and this connection "
+                                "is one to an old worker, connect again; it "
+                                "has no \"state\" to share with the new one");
         return NGX_DONE;
     }
 
@@ -243,6 +355,47 @@ ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * After SIGUSR2 there is another nginx with a zone of its own, and nobody else
+ * would learn of a change here, unless there is a journal.  The master renames
+ * its pid file then, and renames it back where the new one is gone.
+ */
+
+static ngx_uint_t
+ngx_http_gray_change_upgraded(ngx_http_gray_release_t *release)
+{
+    int               fd;
+    char              text[NGX_INT64_LEN + 2];
+    ssize_t           n;
+    ngx_core_conf_t  *ccf;
+
+    if (release->zone->journals) {
+        return 0;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    fd = open((char *) ccf->oldpid.data, O_RDONLY|O_CLOEXEC|O_NONBLOCK);
+
+    if (fd == -1) {
+        return 0;
+    }
+
+    n = read(fd, text, sizeof(text) - 1);
+
+    (void) close(fd);
+
+    if (n <= 0) {
+        return 0;
+    }
+
+    text[n] = '\0';
+
+    return strtol(text, NULL, 10) == (long) ngx_parent;
 }
 
 
@@ -326,6 +479,17 @@ ngx_http_gray_change_seen(ngx_http_gray_change_t *change)
                                                  change->snapshot.origin);
 
     return change->input ? NGX_OK : NGX_ERROR;
+}
+
+
+/* the document of that revision, with its allocation */
+
+static ngx_int_t
+ngx_http_gray_change_revert(ngx_http_gray_change_t *change,
+    ngx_http_gray_faults_t *faults)
+{
+    return ngx_http_gray_history_document(change->release, change->body,
+                                          &change->input, faults);
 }
 
 
@@ -421,23 +585,33 @@ ngx_http_gray_change_written(ngx_http_gray_change_t *change, ngx_int_t rc)
 
     r = change->request;
 
-    if (rc == NGX_BUSY) {
+    switch (rc) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_AGAIN:
+        return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "another process writes to the zone "
+                                "\"%V\" for %d ms, nothing was changed",
+                                &change->release->zone_name,
+                                NGX_HTTP_GRAY_COMMIT_PATIENCE);
+
+    case NGX_BUSY:
         return ngx_http_gray_reply_problem(r,
                                 NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
                                 "the document is %uz bytes long, more than "
                                 "the zone \"%V\" takes: document=SIZE of "
-                                "gray_zone", change->text.len,
+                                "gray_zone", change->commit->text.len,
                                 &change->release->zone_name);
-    }
 
-    if (rc == NGX_ABORT) {
+    case NGX_ABORT:
         return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "nginx was reloaded and this connection is "
                                 "one to an old worker, connect again");
-    }
 
-    if (rc != NGX_OK) {
-        return ngx_http_gray_change_short(change);
+    default: /* NGX_ERROR */
+        return ngx_http_gray_change_failed(change);
     }
 
     ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
@@ -448,6 +622,48 @@ ngx_http_gray_change_written(ngx_http_gray_change_t *change, ngx_int_t rc)
     return ngx_http_gray_change_answer(change, change->doc,
                                        change->snapshot.revision + 1,
                                        change->origin);
+}
+
+
+/* it was not made durable, or nobody knows */
+
+static ngx_int_t
+ngx_http_gray_change_failed(ngx_http_gray_change_t *change)
+{
+    u_char                   *p, reason[NGX_MAX_ERROR_STR];
+    ngx_http_gray_journal_t  *journal;
+
+    journal = &change->commit->journal;
+
+    if (journal->unknown) {
+        return ngx_http_gray_reply_problem(change->request,
+                                NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "the outcome is unknown: the change is not in "
+                                "force, and the state directory could neither "
+                                "keep it nor take it back; it may come into "
+                                "force with the next change, or a restart");
+    }
+
+    if (journal->rc == NGX_ABORT) {
+        return ngx_http_gray_reply_problem(change->request,
+                                NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "the journal of the release was written by a "
+                                "newer version of the module, and is left "
+                                "alone; nothing was changed");
+    }
+
+    if (journal->err == 0) {
+        return ngx_http_gray_change_short(change);
+    }
+
+    p = ngx_strerror(journal->err, reason, sizeof(reason) - 1);
+    *p = '\0';
+
+    return ngx_http_gray_reply_problem(change->request,
+                                NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "the change cannot be written to the state "
+                                "directory, nothing was changed: %s: %s",
+                                journal->failed, reason);
 }
 
 
@@ -522,19 +738,6 @@ ngx_http_gray_change_wait(ngx_http_gray_change_t *change)
         change->since = ngx_current_msec;
     }
 
-    if (change->prepared && change->tries++ == 0) {
-        change->locked = ngx_current_msec;
-    }
-
-    if (change->prepared
-        && ngx_current_msec - change->locked >= NGX_HTTP_GRAY_CHANGE_PATIENCE)
-    {
-        return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "another process writes to the zone "
-                                "\"%V\" for %d ms", &change->release->zone_name,
-                                NGX_HTTP_GRAY_CHANGE_PATIENCE);
-    }
-
     if (ngx_current_msec - change->since >= NGX_HTTP_GRAY_CHANGE_CONTEST) {
         return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "others change the release all the time, %ui "
@@ -577,6 +780,11 @@ ngx_http_gray_change_handler(ngx_event_t *ev)
 static void
 ngx_http_gray_change_clear(ngx_http_gray_change_t *change)
 {
+    if (change->commit) {
+        ngx_http_gray_commit_leave(change->commit);
+        change->commit = NULL;
+    }
+
     free(change->snapshot.text.data);
     change->snapshot.text.data = NULL;
 

@@ -13,7 +13,9 @@
 #include "ngx_http_gray_cycle.h"
 #include "ngx_http_gray_declare.h"
 #include "ngx_http_gray_device.h"
+#include "ngx_http_gray_journals.h"
 #include "ngx_http_gray_lists.h"
+#include "ngx_http_gray_task.h"
 #include "ngx_http_gray_upstream.h"
 #include "ngx_http_gray_variables.h"
 
@@ -22,6 +24,9 @@
 #define NGX_HTTP_GRAY_DOCUMENT_MIN  1024
 #define NGX_HTTP_GRAY_DOCUMENT_MAX  1048576
 #define NGX_HTTP_GRAY_STATE_MAX     1024
+#define NGX_HTTP_GRAY_KEEP          32
+#define NGX_HTTP_GRAY_KEEP_MIN      2
+#define NGX_HTTP_GRAY_KEEP_MAX      1000
 
 
 /* of gray_zone; "set": NGX_OK, NGX_BUSY if it was given, or NGX_ERROR */
@@ -40,6 +45,10 @@ static ngx_int_t ngx_http_gray_conf_document(ngx_conf_t *cf,
     ngx_http_gray_zone_t *zone, ngx_str_t *value);
 static ngx_int_t ngx_http_gray_conf_state(ngx_conf_t *cf,
     ngx_http_gray_zone_t *zone, ngx_str_t *value);
+static ngx_int_t ngx_http_gray_conf_history(ngx_conf_t *cf,
+    ngx_http_gray_zone_t *zone, ngx_str_t *value);
+static ngx_int_t ngx_http_gray_conf_keep(ngx_conf_t *cf,
+    ngx_http_gray_zone_t *zone);
 static ngx_http_gray_declare_t *ngx_http_gray_conf_create_block(ngx_conf_t *cf,
     ngx_http_gray_main_conf_t *gmcf);
 static void ngx_http_gray_conf_cleanup(void *data);
@@ -60,6 +69,7 @@ static ngx_http_gray_zone_t *ngx_http_gray_conf_find_zone(
 static ngx_http_gray_conf_parameter_t  ngx_http_gray_zone_parameters[] = {
     { ngx_string("document="), ngx_http_gray_conf_document },
     { ngx_string("state="), ngx_http_gray_conf_state },
+    { ngx_string("history="), ngx_http_gray_conf_history },
     { ngx_null_string, NULL }
 };
 
@@ -155,7 +165,7 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     zone->data = gmcf;
 
-    if (zone->state.len && ngx_http_gray_lists_create(cf, zone) != NGX_OK) {
+    if (ngx_http_gray_conf_keep(cf, zone) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -202,7 +212,7 @@ ngx_http_gray_conf_parameter(ngx_conf_t *cf, ngx_http_gray_zone_t *zone,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" of gray_zone, must be "
-                       "document=SIZE or state=DIR", word);
+                       "document=SIZE, state=DIR or history=N", word);
     return NGX_ERROR;
 }
 
@@ -262,6 +272,74 @@ ngx_http_gray_conf_state(ngx_conf_t *cf, ngx_http_gray_zone_t *zone,
     zone->state = *value;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_conf_history(ngx_conf_t *cf, ngx_http_gray_zone_t *zone,
+    ngx_str_t *value)
+{
+    ngx_int_t   n;
+    ngx_str_t  *word;
+
+    if (zone->history) {
+        return NGX_BUSY;
+    }
+
+    n = ngx_atoi(value->data, value->len);
+
+    if (n == NGX_ERROR
+        || n < NGX_HTTP_GRAY_KEEP_MIN || n > NGX_HTTP_GRAY_KEEP_MAX)
+    {
+        word = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid history \"%V\" of gray_zone \"%V\", must "
+                           "be a number from %d to %d", value, &word[1],
+                           NGX_HTTP_GRAY_KEEP_MIN, NGX_HTTP_GRAY_KEEP_MAX);
+        return NGX_ERROR;
+    }
+
+    zone->history = n;
+
+    return NGX_OK;
+}
+
+
+/* what comes with a state directory */
+
+static ngx_int_t
+ngx_http_gray_conf_keep(ngx_conf_t *cf, ngx_http_gray_zone_t *zone)
+{
+    ngx_str_t  *word;
+
+    if (zone->state.len == 0) {
+
+        if (zone->history) {
+            word = cf->args->elts;
+
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "history of gray_zone \"%V\" needs state=DIR",
+                               &word[1]);
+            return NGX_ERROR;
+        }
+
+        return NGX_OK;
+    }
+
+    if (zone->history == 0) {
+        zone->history = NGX_HTTP_GRAY_KEEP;
+    }
+
+    zone->threads = ngx_http_gray_task_threads(cf);
+
+    if (zone->threads == NULL
+        || ngx_http_gray_lists_create(cf, zone) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_gray_journals_create(cf, zone);
 }
 
 

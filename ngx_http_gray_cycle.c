@@ -10,6 +10,8 @@
 
 #include "ngx_http_gray_cycle.h"
 #include "ngx_http_gray_databases.h"
+#include "ngx_http_gray_follow.h"
+#include "ngx_http_gray_journals.h"
 #include "ngx_http_gray_lists.h"
 #include "ngx_http_gray_release.h"
 
@@ -17,6 +19,7 @@
 #define NGX_HTTP_GRAY_LOCK_TRIES  100
 
 
+static ngx_int_t ngx_http_gray_cycle_fits(ngx_http_gray_zone_t *zone);
 static void ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone,
     ngx_uint_t n);
 static ngx_http_gray_block_t *ngx_http_gray_cycle_block(
@@ -24,13 +27,24 @@ static ngx_http_gray_block_t *ngx_http_gray_cycle_block(
 static ngx_http_gray_block_t *ngx_http_gray_cycle_spare(
     ngx_http_gray_main_conf_t *gmcf, ngx_http_gray_zone_t *zone,
     ngx_str_t *name);
+static void ngx_http_gray_cycle_begin(ngx_cycle_t *cycle,
+    ngx_http_gray_zone_t *zone, ngx_http_gray_main_conf_t *before);
+static void ngx_http_gray_cycle_begin_release(
+    ngx_http_gray_release_t *release, ngx_http_gray_main_conf_t *before,
+    ngx_uint_t locked, ngx_uid_t user, ngx_log_t *log);
+static ngx_uint_t ngx_http_gray_cycle_trusted(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_release_t *old, ngx_http_gray_main_conf_t *before);
+static ngx_uint_t ngx_http_gray_cycle_lock_journals(
+    ngx_http_gray_journals_t *journals, ngx_log_t *log);
 static void ngx_http_gray_cycle_other(ngx_cycle_t *cycle);
 static ngx_http_gray_main_conf_t *ngx_http_gray_cycle_main_conf(
     ngx_cycle_t *cycle);
 static void ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
-    ngx_http_gray_main_conf_t *before, ngx_log_t *log);
+    ngx_http_gray_release_t *old, ngx_log_t *log);
 static void ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release,
-    ngx_log_t *log);
+    uint64_t least, ngx_log_t *log);
+static ngx_int_t ngx_http_gray_cycle_first(ngx_http_gray_release_t *release,
+    uint64_t least);
 static ngx_int_t ngx_http_gray_cycle_take_up(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 static ngx_uint_t ngx_http_gray_cycle_keeps(ngx_http_gray_release_t *release,
@@ -83,7 +97,9 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    if (ngx_http_gray_lists_init_zone(zone, data) != NGX_OK) {
+    if (ngx_http_gray_cycle_fits(zone) != NGX_OK
+        || ngx_http_gray_lists_init_zone(zone, data) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -112,6 +128,61 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
                           "is changed or nginx is restarted",
                           &shm_zone->shm.name, &release[i]->name,
                           release[i]->block->size);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* live documents that are to come along, of an old zone and of journals */
+
+static ngx_int_t
+ngx_http_gray_cycle_fits(ngx_http_gray_zone_t *zone)
+{
+    ngx_int_t                   rc;
+    ngx_log_t                  *log;
+    ngx_uint_t                  i;
+    ngx_http_gray_release_t    *old, **release;
+    ngx_http_gray_snapshot_t    snapshot;
+    ngx_http_gray_main_conf_t  *gmcf, *before;
+
+    gmcf = zone->data;
+    log = zone->shm_zone->shm.log;
+
+    /* the configuration in force is the one before, if there is one */
+
+    before = ngx_http_gray_cycle_main_conf((ngx_cycle_t *) ngx_cycle);
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+
+        if (release[i]->zone != zone) {
+            continue;
+        }
+
+        old = before ? ngx_http_gray_release_find(before, &release[i]->name)
+                     : NULL;
+
+        if (old && old->block && old->block != release[i]->block
+            && ngx_http_gray_shm_read(old->zone, old->block, &snapshot)
+               == NGX_OK)
+        {
+            free(snapshot.text.data);
+
+            rc = ngx_http_gray_release_fits(release[i], snapshot.revision,
+                                            snapshot.text.len, log);
+            if (rc != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+
+        if (zone->journals
+            && (release[i]->block == NULL
+                || ngx_http_gray_shm_word(release[i]->block) == 0)
+            && ngx_http_gray_journals_fits(release[i], log) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
     }
 
@@ -237,7 +308,6 @@ ngx_http_gray_cycle_init_module(ngx_cycle_t *cycle)
 {
     ngx_uint_t                  i;
     ngx_http_gray_zone_t      **zone;
-    ngx_http_gray_release_t   **release;
     ngx_http_gray_main_conf_t  *gmcf, *before;
 
     if (ngx_test_config) {
@@ -250,30 +320,174 @@ ngx_http_gray_cycle_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    zone = gmcf->zones.elts;
-
-    for (i = 0; i < gmcf->zones.nelts; i++) {
-        ngx_http_gray_shm_begin(zone[i]);
-    }
-
     before = ngx_http_gray_cycle_main_conf(cycle->old_cycle);
 
     if (before == NULL) {
         ngx_http_gray_cycle_other(cycle);
     }
 
-    release = gmcf->releases.elts;
+    zone = gmcf->zones.elts;
 
-    for (i = 0; i < gmcf->releases.nelts; i++) {
-
-        if (before) {
-            ngx_http_gray_cycle_inherit(release[i], before, cycle->log);
-        }
-
-        ngx_http_gray_cycle_accept(release[i], cycle->log);
+    for (i = 0; i < gmcf->zones.nelts; i++) {
+        ngx_http_gray_shm_begin(zone[i]);
+        ngx_http_gray_cycle_begin(cycle, zone[i], before);
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_gray_cycle_begin(ngx_cycle_t *cycle, ngx_http_gray_zone_t *zone,
+    ngx_http_gray_main_conf_t *before)
+{
+    ngx_uint_t                  i, locked;
+    ngx_core_conf_t            *ccf;
+    ngx_http_gray_journals_t   *journals;
+    ngx_http_gray_release_t   **release;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    gmcf = zone->data;
+    release = gmcf->releases.elts;
+
+    journals = zone->journals;
+    locked = 0;
+
+    if (journals) {
+        locked = ngx_http_gray_cycle_lock_journals(journals, cycle->log);
+
+    } else if (before == NULL && gmcf->releases.nelts) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "gray: gray_zone \"%V\" has no \"state=DIR\": what is "
+                      "changed at run time is forgotten by a restart",
+                      &zone->shm_zone->shm.name);
+    }
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+
+        if (release[i]->zone == zone) {
+            ngx_http_gray_cycle_begin_release(release[i], before, locked,
+                                              ccf->user, cycle->log);
+        }
+    }
+
+    if (journals == NULL) {
+        return;
+    }
+
+    /* workers that are forked must not come to share it */
+
+    ngx_http_gray_directory_close(&journals->directory);
+
+    if (geteuid() == 0 && ccf->user != (ngx_uid_t) NGX_CONF_UNSET_UINT) {
+        ngx_http_gray_directory_own(&journals->directory, ccf->user,
+                                    cycle->log);
+    }
+}
+
+
+static void
+ngx_http_gray_cycle_begin_release(ngx_http_gray_release_t *release,
+    ngx_http_gray_main_conf_t *before, ngx_uint_t locked, ngx_uid_t user,
+    ngx_log_t *log)
+{
+    uint64_t                  least;
+    ngx_uint_t                trusted;
+    ngx_http_gray_release_t  *old;
+
+    old = before ? ngx_http_gray_release_find(before, &release->name) : NULL;
+
+    if (old) {
+        ngx_http_gray_cycle_inherit(release, old, log);
+    }
+
+    least = 0;
+
+    if (release->zone->journals
+        && (locked || ngx_http_gray_shm_word(release->block) == 0))
+    {
+        trusted = before
+                  && ngx_http_gray_cycle_trusted(release->zone, old, before);
+
+        least = ngx_http_gray_journals_recover(release, trusted, log);
+    }
+
+    ngx_http_gray_cycle_accept(release, least, log);
+
+    if (locked) {
+        ngx_http_gray_journals_settle_locked(release,
+                                             geteuid() ? (ngx_uid_t) -1 : user,
+                                             log);
+    }
+}
+
+
+/* a journal in another directory has nothing to do with what is live */
+
+static ngx_uint_t
+ngx_http_gray_cycle_trusted(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_release_t *old, ngx_http_gray_main_conf_t *before)
+{
+    ngx_str_t              *name, *state;
+    ngx_uint_t              i;
+    ngx_http_gray_zone_t  **zones;
+
+    state = old ? &old->zone->state : NULL;
+
+    /* a release that comes back may have its document in the zone still */
+
+    zones = before->zones.elts;
+
+    for (i = 0; old == NULL && i < before->zones.nelts; i++) {
+        name = &zones[i]->shm_zone->shm.name;
+
+        if (name->len == zone->shm_zone->shm.name.len
+            && ngx_memcmp(name->data, zone->shm_zone->shm.name.data, name->len)
+               == 0)
+        {
+            state = &zones[i]->state;
+        }
+    }
+
+    return state && state->len == zone->state.len
+           && ngx_memcmp(state->data, zone->state.data, state->len) == 0;
+}
+
+
+/*
+ * A write of a worker may be under way, which takes as long as the disk does.
+ * Without the lock the journals are as they are, and workers see to them.
+ */
+
+static ngx_uint_t
+ngx_http_gray_cycle_lock_journals(ngx_http_gray_journals_t *journals,
+    ngx_log_t *log)
+{
+    ngx_uint_t  tries;
+
+    for (tries = 0; tries < 10 * NGX_HTTP_GRAY_LOCK_TRIES; tries++) {
+
+        switch (ngx_http_gray_directory_lock(&journals->directory, log)) {
+
+        case NGX_OK:
+            return 1;
+
+        case NGX_ERROR:
+            return 0;
+
+        default: /* NGX_AGAIN */
+            ngx_msleep(1);
+            break;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "gray: \"%V/.lock\" is held by another process",
+                  &journals->directory.path);
+
+    return 0;
 }
 
 
@@ -335,16 +549,13 @@ ngx_http_gray_cycle_main_conf(ngx_cycle_t *cycle)
 
 static void
 ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
-    ngx_http_gray_main_conf_t *before, ngx_log_t *log)
+    ngx_http_gray_release_t *old, ngx_log_t *log)
 {
     ngx_int_t                  rc;
     ngx_uint_t                 locked;
-    ngx_http_gray_release_t   *old;
     ngx_http_gray_snapshot_t   snapshot;
 
-    old = ngx_http_gray_release_find(before, &release->name);
-
-    if (old == NULL || old->block == NULL || old->block == release->block) {
+    if (old->block == NULL || old->block == release->block) {
         return;
     }
 
@@ -390,7 +601,8 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
  */
 
 static void
-ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
+ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, uint64_t least,
+    ngx_log_t *log)
 {
     ngx_int_t   rc;
     ngx_uint_t  tries;
@@ -407,9 +619,7 @@ ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
 
              /* nobody can change what nobody can read: no lock is needed */
 
-             : ngx_http_gray_shm_publish_locked(release->zone, release->block,
-                                                &release->declared_text,
-                                                NGX_HTTP_GRAY_DECLARED);
+             : ngx_http_gray_cycle_first(release, least);
         if (rc == NGX_OK) {
             return;
         }
@@ -427,6 +637,22 @@ ngx_http_gray_cycle_accept(ngx_http_gray_release_t *release, ngx_log_t *log)
                   rc == NGX_AGAIN ? "another process holds the zone's lock, "
                                     "reload again"
                                   : "its live document serves");
+}
+
+
+static ngx_int_t
+ngx_http_gray_cycle_first(ngx_http_gray_release_t *release, uint64_t least)
+{
+    ngx_http_gray_snapshot_t  snapshot;
+
+    ngx_memzero(&snapshot, sizeof(ngx_http_gray_snapshot_t));
+
+    snapshot.revision = least;
+    snapshot.text = release->declared_text;
+    snapshot.origin = NGX_HTTP_GRAY_DECLARED;
+
+    return ngx_http_gray_shm_adopt_locked(release->zone, release->block,
+                                          &snapshot);
 }
 
 
@@ -562,6 +788,12 @@ ngx_http_gray_cycle_init_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < gmcf->zones.nelts; i++) {
         ngx_http_gray_lists_init_process(zone[i], cycle);
+
+        if (ngx_http_gray_follow_init_process(gmcf, zone[i], cycle)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     ngx_http_gray_databases_init_process(gmcf, cycle);

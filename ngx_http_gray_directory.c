@@ -15,7 +15,8 @@
 
 #define NGX_HTTP_GRAY_DIRECTORY_STALE   3600     /* s, for temporary files */
 
-#define NGX_HTTP_GRAY_DIRECTORY_SUFFIX  ".list"
+#define NGX_HTTP_GRAY_DIRECTORY_SUFFIX   ".list"
+#define NGX_HTTP_GRAY_DIRECTORY_JOURNAL  ".jsonl"
 
 
 /*
@@ -31,6 +32,8 @@
 
 
 static ngx_int_t ngx_http_gray_directory_try(ngx_http_gray_directory_t *dir);
+static void ngx_http_gray_directory_own_file(int dir, const char *name,
+    ngx_uid_t uid, ngx_log_t *log);
 static void ngx_http_gray_directory_temp(ngx_http_gray_directory_scan_t *scan,
     const char *file);
 
@@ -141,8 +144,8 @@ ngx_http_gray_directory_lock(ngx_http_gray_directory_t *dir, ngx_log_t *log)
 
         if (!dir->lock_failed) {
             ngx_log_error(NGX_LOG_ERR, log, err,
-                          "gray: \"%V/.lists.lock\" cannot be locked",
-                          &dir->path);
+                          "gray: \"%V/%s\" cannot be locked", &dir->path,
+                          dir->file);
         }
 
         dir->lock_failed = 1;
@@ -167,8 +170,8 @@ ngx_http_gray_directory_try(ngx_http_gray_directory_t *dir)
     struct stat   st, now;
     struct flock  fl;
 
-    (void) snprintf(path, sizeof(path), "%.*s/.lists.lock",
-                    (int) dir->path.len, (char *) dir->path.data);
+    (void) snprintf(path, sizeof(path), "%.*s/%s", (int) dir->path.len,
+                    (char *) dir->path.data, dir->file);
 
     if (dir->lock == -1) {
         dir->lock = open(path, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
@@ -220,11 +223,89 @@ ngx_http_gray_directory_unlock(ngx_http_gray_directory_t *dir)
 
     if (fcntl(dir->lock, NGX_HTTP_GRAY_DIRECTORY_SETLK, &fl) == -1) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
-                      "gray: fcntl(F_UNLCK) \"%V/.lists.lock\" failed",
-                      &dir->path);
+                      "gray: fcntl(F_UNLCK) \"%V/%s\" failed", &dir->path,
+                      dir->file);
     }
 
     dir->locked = 0;
+}
+
+
+void
+ngx_http_gray_directory_close(ngx_http_gray_directory_t *dir)
+{
+    if (dir->lock != -1) {
+        (void) close(dir->lock);
+        dir->lock = -1;
+    }
+
+    dir->locked = 0;
+}
+
+
+void
+ngx_http_gray_directory_own(ngx_http_gray_directory_t *dir, ngx_uid_t uid,
+    ngx_log_t *log)
+{
+    DIR            *stream;
+    char            path[NGX_MAX_PATH];
+    struct dirent  *entry;
+
+    (void) snprintf(path, sizeof(path), "%.*s", (int) dir->path.len,
+                    (char *) dir->path.data);
+
+    stream = opendir(path);
+
+    if (stream == NULL) {
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+                      "gray: opendir() \"%s\" failed", path);
+        return;
+    }
+
+    while ((entry = readdir(stream)) != NULL) {
+        ngx_http_gray_directory_own_file(dirfd(stream), entry->d_name, uid,
+                                         log);
+    }
+
+    (void) closedir(stream);
+}
+
+
+/*
+ * The directory is that of an unprivileged user, who may have put anything
+ * there: so only plain files that have no other name, and not by a symlink.
+ */
+
+static void
+ngx_http_gray_directory_own_file(int dir, const char *name, ngx_uid_t uid,
+    ngx_log_t *log)
+{
+    int          fd;
+    struct stat  st;
+
+    if (strstr(name, NGX_HTTP_GRAY_DIRECTORY_SUFFIX) == NULL
+        && strstr(name, NGX_HTTP_GRAY_DIRECTORY_JOURNAL) == NULL
+        && strcmp(name, NGX_HTTP_GRAY_DIRECTORY_LOCK) != 0
+        && strcmp(name, NGX_HTTP_GRAY_DIRECTORY_LISTS_LOCK) != 0)
+    {
+        return;
+    }
+
+    fd = openat(dir, name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+
+    if (fd == -1) {
+        return;
+    }
+
+    if (fstat(fd, &st) == 0
+        && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid != uid
+        && fchown(fd, uid, (gid_t) -1) == -1)
+    {
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+                      "gray: fchown() of \"%s\" failed", name);
+    }
+
+    (void) close(fd);
 }
 
 
@@ -286,7 +367,7 @@ ngx_http_gray_directory_scan(ngx_http_gray_directory_scan_t *scan)
 }
 
 
-/* .NAME.list.PID.N of a process that is no more, or of long ago */
+/* .NAME.list.PID.N, or .jsonl, of a process that is no more, or of long ago */
 
 static void
 ngx_http_gray_directory_temp(ngx_http_gray_directory_scan_t *scan,
@@ -301,11 +382,20 @@ ngx_http_gray_directory_temp(ngx_http_gray_directory_scan_t *scan,
     dir = scan->dir;
     p = strstr(file, NGX_HTTP_GRAY_DIRECTORY_SUFFIX ".");
 
-    if (p == NULL) {
-        return;
+    if (p) {
+        p += sizeof(NGX_HTTP_GRAY_DIRECTORY_SUFFIX);
+
+    } else {
+        p = strstr(file, NGX_HTTP_GRAY_DIRECTORY_JOURNAL ".");
+
+        if (p == NULL) {
+            return;
+        }
+
+        p += sizeof(NGX_HTTP_GRAY_DIRECTORY_JOURNAL);
     }
 
-    pid = strtol(p + sizeof(NGX_HTTP_GRAY_DIRECTORY_SUFFIX), NULL, 10);
+    pid = strtol(p, NULL, 10);
 
     if (pid <= 0
         || snprintf(path, sizeof(path), "%.*s/%s", (int) dir->path.len,

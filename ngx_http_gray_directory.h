@@ -17,12 +17,19 @@
 
 /*
  * A state directory: DIR/NAME.list is the last revision of a list (of one that
- * was deleted, too, so that revisions never come twice), DIR/.NAME.list.PID.N
- * is one that a process makes, DIR/.lists.lock is the lock file.
+ * was deleted, too, so that revisions never come twice), DIR/NAME.jsonl is the
+ * journal of a release, DIR/.NAME.list.PID.N and DIR/.NAME.jsonl.PID.N are
+ * such files that a process makes, DIR/.lock and DIR/.lists.lock are the lock
+ * files for journals and for lists.
  */
+
+#define NGX_HTTP_GRAY_DIRECTORY_LOCK        ".lock"
+#define NGX_HTTP_GRAY_DIRECTORY_LISTS_LOCK  ".lists.lock"
+
 
 typedef struct {
     ngx_str_t                    path;
+    const char                  *file;       /* name of the lock file */
     int                          lock;       /* the lock file, or -1 */
     ngx_uint_t                   locked;     /* unsigned  locked:1; */
 
@@ -73,13 +80,21 @@ ngx_int_t ngx_http_gray_directory_file(ngx_http_gray_directory_t *dir,
     ngx_str_t *name, ngx_http_gray_list_info_t *info);
 
 /*
- * The write lock of the directory, among all processes and within this one;
- * it is tried only.  NGX_OK; NGX_AGAIN where somebody else has it; NGX_ERROR
+ * The write lock "file", among all processes and within this one; it is tried
+ * only.  NGX_OK; NGX_AGAIN where somebody else has it; NGX_ERROR
  * with a log line.
  */
 ngx_int_t ngx_http_gray_directory_lock(ngx_http_gray_directory_t *dir,
     ngx_log_t *log);
 void ngx_http_gray_directory_unlock(ngx_http_gray_directory_t *dir);
+void ngx_http_gray_directory_close(ngx_http_gray_directory_t *dir);
+
+/*
+ * For a master that is root, of a configuration that is in force: files that
+ * it made, or that are of workers that ran as another user, become "uid"'s.
+ */
+void ngx_http_gray_directory_own(ngx_http_gray_directory_t *dir,
+    ngx_uid_t uid, ngx_log_t *log);
 
 /*
  * Goes through all files.  What processes have left that are no more is

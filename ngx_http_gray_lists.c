@@ -59,10 +59,6 @@ struct ngx_http_gray_lists_s {
     struct timespec                 mtime;        /* of what was looked at */
     ngx_uint_t                      settled;      /* unsigned  settled:1; */
     ngx_http_gray_lists_damaged_t   damaged;
-
-#if (NGX_THREADS)
-    ngx_thread_pool_t              *threads;
-#endif
 };
 
 
@@ -134,6 +130,7 @@ ngx_http_gray_lists_create(ngx_conf_t *cf, ngx_http_gray_zone_t *zone)
 
     lists->zone = zone;
     lists->directory.path = zone->state;
+    lists->directory.file = NGX_HTTP_GRAY_DIRECTORY_LISTS_LOCK;
     lists->directory.lock = -1;
 
     cln->handler = ngx_http_gray_lists_cleanup;
@@ -151,13 +148,6 @@ ngx_http_gray_lists_create(ngx_conf_t *cf, ngx_http_gray_zone_t *zone)
     if (ngx_add_path(cf, &path) != NGX_OK) {
         return NGX_ERROR;
     }
-
-#if (NGX_THREADS)
-    lists->threads = ngx_thread_pool_add(cf, NULL);
-    if (lists->threads == NULL) {
-        return NGX_ERROR;
-    }
-#endif
 
     return NGX_OK;
 }
@@ -184,7 +174,8 @@ ngx_http_gray_lists_cleanup(void *data)
 
     if (lists->directory.lock != -1) {
         (void) close(lists->directory.lock);
-        lists->directory.lock = -1;
+        lists->directory.file = NGX_HTTP_GRAY_DIRECTORY_LISTS_LOCK;
+    lists->directory.lock = -1;
     }
 }
 
@@ -607,7 +598,7 @@ ngx_http_gray_lists_release(ngx_http_gray_list_t *list, u_char *map,
         task->event.data = unmap;
         task->event.handler = ngx_http_gray_lists_unmapped;
 
-        if (ngx_thread_task_post(item->lists->threads, task) == NGX_OK) {
+        if (ngx_thread_task_post(item->lists->zone->threads, task) == NGX_OK) {
             return;
         }
 
@@ -680,21 +671,6 @@ ngx_http_gray_lists_present_locked(ngx_http_gray_zone_t *zone,
 
     return table->n == NGX_HTTP_GRAY_REVISIONS ? NGX_BUSY : NGX_DECLINED;
 }
-
-
-#if (NGX_THREADS)
-
-ngx_thread_pool_t *
-ngx_http_gray_lists_threads(ngx_http_gray_zone_t *zone)
-{
-    ngx_http_gray_lists_t  *lists;
-
-    lists = zone->lists;
-
-    return lists->threads;
-}
-
-#endif
 
 
 static void

@@ -101,9 +101,4 @@ ngx_int_t ngx_http_gray_lists_present_locked(ngx_http_gray_zone_t *zone,
     ngx_str_t *name, ngx_http_gray_list_info_t *info);
 
 
-#if (NGX_THREADS)
-ngx_thread_pool_t *ngx_http_gray_lists_threads(ngx_http_gray_zone_t *zone);
-#endif
-
-
 #endif /* _NGX_HTTP_GRAY_LISTS_H_INCLUDED_ */

@@ -43,6 +43,9 @@ static ngx_uint_t ngx_http_gray_release_named(ngx_http_gray_main_conf_t *gmcf,
     ngx_str_t *name, ngx_http_gray_kind_e kind);
 static void ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names,
     ngx_str_t *name, char *why);
+static ngx_int_t ngx_http_gray_release_publish_locked(
+    ngx_http_gray_release_t *release, uint64_t word, ngx_str_t *text,
+    ngx_http_gray_origin_e origin);
 static void ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_http_gray_rules_env_t *env, ngx_log_t *log);
@@ -597,20 +600,11 @@ ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
         return NGX_AGAIN;
     }
 
-    if (release->block->moves != release->moves
-        || ngx_http_gray_shm_outdated(release->zone))
-    {
+    if (ngx_http_gray_release_left(release)) {
         rc = NGX_ABORT;
 
-    } else if (ngx_http_gray_shm_word(release->block) != word) {
-        rc = NGX_DECLINED;
-
     } else {
-        rc = ngx_http_gray_shm_publish_locked(release->zone, release->block,
-                                              text, origin);
-        if (rc == NGX_DECLINED) {
-            rc = NGX_BUSY;
-        }
+        rc = ngx_http_gray_release_publish_locked(release, word, text, origin);
 
         /* a process that was stopped here may find itself left behind */
 
@@ -631,6 +625,64 @@ ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
 }
 
 
+ngx_int_t
+ngx_http_gray_release_publish(ngx_http_gray_release_t *release, uint64_t word,
+    ngx_str_t *text, ngx_http_gray_origin_e origin)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_gray_shm_lock(release->zone) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    rc = ngx_http_gray_release_publish_locked(release, word, text, origin);
+
+    ngx_http_gray_shm_unlock(release->zone);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_gray_release_publish_locked(ngx_http_gray_release_t *release,
+    uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin)
+{
+    if (ngx_http_gray_shm_word(release->block) != word) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_gray_shm_publish_locked(release->zone, release->block,
+                                            text, origin)
+           == NGX_OK ? NGX_OK : NGX_BUSY;
+}
+
+
+ngx_uint_t
+ngx_http_gray_release_left(ngx_http_gray_release_t *release)
+{
+    return release->block->moves != release->moves
+           || ngx_http_gray_shm_outdated(release->zone);
+}
+
+
+ngx_int_t
+ngx_http_gray_release_fits(ngx_http_gray_release_t *release,
+    uint64_t revision, size_t len, ngx_log_t *log)
+{
+    if (len <= release->zone->document + NGX_HTTP_GRAY_MORE_DISABLED) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, log, 0,
+                  "gray_zone \"%V\": release \"%V\" has a live document of "
+                  "%uz bytes, revision %uL: document=SIZE must be at least "
+                  "%uzk", &release->zone_name, &release->name, len, revision,
+                  (len - NGX_HTTP_GRAY_MORE_DISABLED + 1023) / 1024);
+
+    return NGX_ERROR;
+}
+
+
 ngx_uint_t
 ngx_http_gray_release_differs(ngx_http_gray_release_t *release,
     const ngx_http_gray_json_t *doc)
@@ -643,6 +695,14 @@ const char *
 ngx_http_gray_release_origin(ngx_http_gray_origin_e origin)
 {
     return origin == NGX_HTTP_GRAY_API ? "api" : "nginx.conf";
+}
+
+
+ngx_http_gray_origin_e
+ngx_http_gray_release_origin_of(ngx_str_t *name)
+{
+    return (name->len == 3 && ngx_strncmp(name->data, "api", 3) == 0)
+           ? NGX_HTTP_GRAY_API : NGX_HTTP_GRAY_DECLARED;
 }
 
 
@@ -701,7 +761,7 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
 
     if ((missing || gone)
         && release->rules
-        && ngx_http_gray_shm_outdated(release->zone))
+        && ngx_http_gray_release_left(release))
     {
         ngx_http_gray_release_stay(release, rules, snapshot, log);
         return;

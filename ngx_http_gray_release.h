@@ -139,11 +139,29 @@ ngx_int_t ngx_http_gray_release_write(ngx_http_gray_release_t *release,
     uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin,
     ngx_log_t *log);
 
+/*
+ * Likewise, for who holds the lock of the journals and has made "text" durable
+ * there: whatever nginx.conf says meanwhile, it is the next revision.
+ */
+ngx_int_t ngx_http_gray_release_publish(ngx_http_gray_release_t *release,
+    uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin);
+
+/* is there a newer nginx.conf, or was the release moved to another zone? */
+ngx_uint_t ngx_http_gray_release_left(ngx_http_gray_release_t *release);
+
+/*
+ * May a live document of "len" bytes come into the release's zone?  NGX_OK, or
+ * NGX_ERROR with a log line.
+ */
+ngx_int_t ngx_http_gray_release_fits(ngx_http_gray_release_t *release,
+    uint64_t revision, size_t len, ngx_log_t *log);
+
 /* does the live document say another thing than nginx.conf? */
 ngx_uint_t ngx_http_gray_release_differs(ngx_http_gray_release_t *release,
     const ngx_http_gray_json_t *doc);
 
 const char *ngx_http_gray_release_origin(ngx_http_gray_origin_e origin);
+ngx_http_gray_origin_e ngx_http_gray_release_origin_of(ngx_str_t *name);
 
 /* compiles the current revision, unless that failed a moment ago */
 void ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,

@@ -32,6 +32,8 @@ static void ngx_http_gray_reply_log(ngx_http_request_t *r,
 static ngx_int_t ngx_http_gray_reply_send(ngx_http_request_t *r,
     ngx_http_gray_status_t *status, const char *type,
     ngx_http_gray_json_t *json);
+static ngx_int_t ngx_http_gray_reply_send_text(ngx_http_request_t *r,
+    ngx_http_gray_status_t *status, const char *type, ngx_str_t *text);
 static ngx_int_t ngx_http_gray_reply_headers(ngx_http_request_t *r,
     ngx_http_gray_status_t *status, const char *type);
 static ngx_uint_t ngx_http_gray_reply_listed(ngx_str_t *list, ngx_str_t *tag,
@@ -64,6 +66,15 @@ ngx_http_gray_reply_json(ngx_http_request_t *r, ngx_http_gray_json_t *json)
 {
     return ngx_http_gray_reply_send(r, ngx_http_gray_reply_find(NGX_HTTP_OK),
                                     "application/json", json);
+}
+
+
+ngx_int_t
+ngx_http_gray_reply_made(ngx_http_request_t *r, ngx_str_t *text)
+{
+    return ngx_http_gray_reply_send_text(r,
+                                         ngx_http_gray_reply_find(NGX_HTTP_OK),
+                                         "application/json", text);
 }
 
 
@@ -334,29 +345,41 @@ ngx_http_gray_reply_send(ngx_http_request_t *r,
     ngx_http_gray_status_t *status, const char *type,
     ngx_http_gray_json_t *json)
 {
-    ngx_int_t            rc;
-    ngx_str_t            text;
-    ngx_buf_t           *b;
-    ngx_chain_t          out;
-    ngx_pool_cleanup_t  *cln;
+    ngx_str_t  text;
 
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-
-    if (json == NULL || cln == NULL
-        || ngx_http_gray_json_print(json, 1, &text) != NGX_OK)
-    {
+    if (json == NULL || ngx_http_gray_json_print(json, 1, &text) != NGX_OK) {
         ngx_http_gray_json_free(json);
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
-
-    cln->handler = free;
-    cln->data = text.data;
 
     ngx_http_gray_json_free(json);
 
     /* in the place of the NUL */
 
     text.data[text.len++] = '\n';
+
+    return ngx_http_gray_reply_send_text(r, status, type, &text);
+}
+
+
+static ngx_int_t
+ngx_http_gray_reply_send_text(ngx_http_request_t *r,
+    ngx_http_gray_status_t *status, const char *type, ngx_str_t *text)
+{
+    ngx_int_t            rc;
+    ngx_buf_t           *b;
+    ngx_chain_t          out;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (cln == NULL) {
+        free(text->data);
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    cln->handler = free;
+    cln->data = text->data;
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
@@ -369,7 +392,7 @@ ngx_http_gray_reply_send(ngx_http_request_t *r,
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    r->headers_out.content_length_n = text.len;
+    r->headers_out.content_length_n = text->len;
 
     rc = ngx_http_send_header(r);
 
@@ -377,8 +400,8 @@ ngx_http_gray_reply_send(ngx_http_request_t *r,
         return rc;
     }
 
-    b->pos = text.data;
-    b->last = text.data + text.len;
+    b->pos = text->data;
+    b->last = text->data + text->len;
     b->memory = 1;
     b->last_buf = (r == r->main) ? 1 : 0;
     b->last_in_chain = 1;
@@ -416,6 +439,12 @@ ngx_http_gray_reply_headers(ngx_http_request_t *r,
     r->gzip_ok = 0;
 
 #endif
+
+    if (status->status == NGX_HTTP_SERVICE_UNAVAILABLE
+        && ngx_http_gray_reply_header(r, "Retry-After", "1") != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (ngx_http_gray_reply_header(r, "Cache-Control", "no-store") != NGX_OK
         || ngx_http_gray_reply_header(r, "X-Content-Type-Options", "nosniff")

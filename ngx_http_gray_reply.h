@@ -25,7 +25,10 @@
 ngx_int_t ngx_http_gray_reply_json(ngx_http_request_t *r,
     ngx_http_gray_json_t *json);
 
-/* likewise, with 201 */
+/* likewise, with a JSON text that malloc() gave, and which it owns */
+ngx_int_t ngx_http_gray_reply_made(ngx_http_request_t *r, ngx_str_t *text);
+
+/* 201 with "json" */
 ngx_int_t ngx_http_gray_reply_created(ngx_http_request_t *r,
     ngx_http_gray_json_t *json);
 

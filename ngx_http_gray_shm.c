@@ -24,21 +24,21 @@
  * the next revision makes sure that whoever could see such a byte sees a new
  * word, too.  A length may be torn until then, so it is bounded before use.
  *
- * The write lock holds the owner's process id and is only ever tried.  It is
- * held for a copy of one document.  An owner that was killed is recognised by
- * its id; its half-filled arena is not the active one and does no harm.
+ * The lock is a robust mutex of POSIX, and is only ever tried.  It is held for
+ * a copy of one document.  The kernel tells of an owner that was killed; its
+ * half-filled arena is not the active one and does no harm.
  */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <signal.h>
+#include <pthread.h>
 
 #include "ngx_http_gray_shm.h"
 
 
-#define NGX_HTTP_GRAY_SHM_MAGIC  0x336d68735f796172     /* "ray_shm3" */
+#define NGX_HTTP_GRAY_SHM_MAGIC  0x346d68735f796172     /* "ray_shm4" */
 
 /* the smallest size of a slab, in nginx's ngx_cycle.c */
 #define NGX_HTTP_GRAY_SHM_MIN_SHIFT  3
@@ -49,8 +49,10 @@
 
 struct ngx_http_gray_shared_s {
     uint64_t                    magic;
-    ngx_atomic_t                lock;
+    pthread_mutex_t             mutex;
     uint64_t                    generation;  /* configurations so far */
+    uint64_t                    turn;        /* ms, when the last one was */
+    uint64_t                    wanted;      /* ms, likewise */
     size_t                      first;       /* offset, or 0 */
     size_t                      area;        /* offset, or 0 */
     size_t                      area_size;
@@ -65,6 +67,7 @@ struct ngx_http_gray_arena_s {
 };
 
 
+static ngx_int_t ngx_http_gray_shm_mutex(pthread_mutex_t *mutex);
 static size_t ngx_http_gray_shm_usable(size_t size);
 static size_t ngx_http_gray_shm_arena_size(size_t document);
 static size_t ngx_http_gray_shm_block_size(size_t document);
@@ -112,12 +115,44 @@ ngx_http_gray_shm_attach(ngx_http_gray_zone_t *zone)
         return NGX_ERROR;
     }
 
+    if (ngx_http_gray_shm_mutex(&shared->mutex) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
+                      "gray_zone \"%V\": this system has no robust mutexes",
+                      &zone->shm_zone->shm.name);
+        return NGX_ERROR;
+    }
+
     shared->magic = NGX_HTTP_GRAY_SHM_MAGIC;
 
     shpool->data = shared;
     zone->shared = shared;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_shm_mutex(pthread_mutex_t *mutex)
+{
+    ngx_int_t            rc;
+    pthread_mutexattr_t  attr;
+
+    if (pthread_mutexattr_init(&attr) != 0) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    if (pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) == 0
+        && pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) == 0
+        && pthread_mutex_init(mutex, &attr) == 0)
+    {
+        rc = NGX_OK;
+    }
+
+    (void) pthread_mutexattr_destroy(&attr);
+
+    return rc;
 }
 
 
@@ -417,35 +452,61 @@ ngx_http_gray_shm_read(ngx_http_gray_zone_t *zone,
 ngx_int_t
 ngx_http_gray_shm_lock(ngx_http_gray_zone_t *zone)
 {
-    ngx_atomic_uint_t   owner;
-    ngx_atomic_t       *lock;
+    switch (pthread_mutex_trylock(&zone->shared->mutex)) {
 
-    lock = &zone->shared->lock;
-    owner = __atomic_load_n(lock, __ATOMIC_RELAXED);
+    case 0:
+        return NGX_OK;
 
-    /* it is never held when a process looks here, so our id is a dead one's */
+    case EOWNERDEAD:
+        (void) pthread_mutex_consistent(&zone->shared->mutex);
+        return NGX_OK;
 
-    if (owner && owner != (ngx_atomic_uint_t) ngx_pid
-        && (kill((pid_t) owner, 0) == 0 || ngx_errno != NGX_ESRCH))
-    {
+    default:
         return NGX_AGAIN;
     }
-
-    if (!__atomic_compare_exchange_n(lock, &owner,
-                                     (ngx_atomic_uint_t) ngx_pid, 0,
-                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-    {
-        return NGX_AGAIN;
-    }
-
-    return NGX_OK;
 }
 
 
 void
 ngx_http_gray_shm_unlock(ngx_http_gray_zone_t *zone)
 {
-    __atomic_store_n(&zone->shared->lock, 0, __ATOMIC_RELEASE);
+    (void) pthread_mutex_unlock(&zone->shared->mutex);
+}
+
+
+void
+ngx_http_gray_shm_want(ngx_http_gray_zone_t *zone)
+{
+    __atomic_store_n(&zone->shared->wanted, (uint64_t) ngx_current_msec,
+                     __ATOMIC_RELAXED);
+}
+
+
+ngx_uint_t
+ngx_http_gray_shm_wanted(ngx_http_gray_zone_t *zone, ngx_msec_t interval)
+{
+    uint64_t  last;
+
+    last = __atomic_load_n(&zone->shared->wanted, __ATOMIC_RELAXED);
+
+    return last && ngx_current_msec < last + interval;
+}
+
+
+ngx_uint_t
+ngx_http_gray_shm_turn(ngx_http_gray_zone_t *zone, ngx_msec_t interval)
+{
+    uint64_t  now, last;
+
+    now = ngx_current_msec;
+    last = __atomic_load_n(&zone->shared->turn, __ATOMIC_RELAXED);
+
+    if (last && now < last + interval) {
+        return 0;
+    }
+
+    return __atomic_compare_exchange_n(&zone->shared->turn, &last, now, 0,
+                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 

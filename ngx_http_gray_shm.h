@@ -11,6 +11,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_gray_journal.h"
+
 
 #define NGX_HTTP_GRAY_NAME  63
 
@@ -43,6 +45,8 @@ typedef struct {
                                                 its place: changed under the
                                                 lock */
 
+    ngx_http_gray_journal_mark_t  journal;
+
     size_t                      size;        /* bytes of document at most */
     size_t                      next;        /* offset in the zone, or 0 */
     size_t                      arena[2];    /* offsets in the zone */
@@ -66,7 +70,10 @@ typedef struct {
     size_t                      area;        /* bytes of shared memory that
                                                 the owner has use for, or 0 */
     ngx_str_t                   state;       /* a directory, or empty */
+    ngx_uint_t                  history;     /* revisions that are kept there */
     void                       *lists;       /* of ngx_http_gray_lists.h */
+    void                       *journals;    /* of ngx_http_gray_journals.h */
+    void                       *threads;     /* of ngx_http_gray_task.h */
     void                       *data;        /* the owner's */
 } ngx_http_gray_zone_t;
 
@@ -145,8 +152,8 @@ ngx_int_t ngx_http_gray_shm_read(ngx_http_gray_zone_t *zone,
     ngx_http_gray_block_t *block, ngx_http_gray_snapshot_t *snapshot);
 
 /*
- * The write lock of the zone, which never waits: NGX_OK, or NGX_AGAIN where
- * another living process holds it.  That of a dead one is taken over.
+ * The lock of the zone, which never waits: NGX_OK, or NGX_AGAIN where another
+ * living process holds it.  That of a dead one is taken over.
  */
 ngx_int_t ngx_http_gray_shm_lock(ngx_http_gray_zone_t *zone);
 void ngx_http_gray_shm_unlock(ngx_http_gray_zone_t *zone);
@@ -160,7 +167,22 @@ ngx_int_t ngx_http_gray_shm_publish_locked(ngx_http_gray_zone_t *zone,
     ngx_http_gray_origin_e origin);
 
 /*
- * Publishes what came from another block, with its revision unless the block
+ * Processes that wait for a lock of others say so, and who gives it back asks
+ * whether one has waited within the last "interval" of milliseconds.
+ */
+void ngx_http_gray_shm_want(ngx_http_gray_zone_t *zone);
+ngx_uint_t ngx_http_gray_shm_wanted(ngx_http_gray_zone_t *zone,
+    ngx_msec_t interval);
+
+/*
+ * What is to be done by one process at a time, and not more often than every
+ * "interval" of milliseconds: is it this one's turn?
+ */
+ngx_uint_t ngx_http_gray_shm_turn(ngx_http_gray_zone_t *zone,
+    ngx_msec_t interval);
+
+/*
+ * Publishes what came from another place, with its revision unless the block
  * is ahead of it.  NGX_OK, or NGX_DECLINED where it is longer than the block
  * takes.
  */

@@ -30,6 +30,7 @@
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_reply.h"
 #include "ngx_http_gray_store.h"
+#include "ngx_http_gray_task.h"
 #include "ngx_http_gray_upload.h"
 
 
@@ -49,15 +50,11 @@ struct ngx_http_gray_upload_s {
     ngx_str_t                     name;
     ngx_http_gray_store_t         store;
     ngx_uint_t                    locked;   /* unsigned  locked:1; */
-    ngx_uint_t                    running;  /* unsigned  running:1; */
 
+    ngx_http_gray_task_t          task;
     ngx_http_gray_upload_step_pt  step;
     ngx_http_gray_upload_pt       next;
-    ngx_event_t                   event;
     ngx_msec_t                    since;
-#if (NGX_THREADS)
-    ngx_thread_task_t             task;
-#endif
 
     u_char                        data[NGX_HTTP_GRAY_NAME + 1];
 };
@@ -71,13 +68,8 @@ static ngx_int_t ngx_http_gray_upload_start(ngx_http_gray_upload_t *job,
     ngx_http_gray_upload_step_pt step, ngx_http_gray_upload_pt next);
 static ngx_int_t ngx_http_gray_upload_post(ngx_http_gray_upload_t *job,
     ngx_http_gray_upload_step_pt step, ngx_http_gray_upload_pt next);
-#if (NGX_THREADS)
-static void ngx_http_gray_upload_thread(void *data, ngx_log_t *log);
-static void ngx_http_gray_upload_guard(ngx_event_t *ev);
-#else
-static void ngx_http_gray_upload_inline(ngx_event_t *ev);
-#endif
-static void ngx_http_gray_upload_done(ngx_event_t *ev);
+static void ngx_http_gray_upload_step(void *data);
+static void ngx_http_gray_upload_done(void *data);
 static void ngx_http_gray_upload_made(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_retry(ngx_event_t *ev);
 static void ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job);
@@ -174,6 +166,7 @@ ngx_http_gray_upload_create(ngx_http_request_t *r, ngx_http_gray_zone_t *zone,
 
     job->request = r;
     job->zone = zone;
+    job->task.data = job;
 
     job->name.data = job->data;
     job->name.len = name->len;
@@ -276,57 +269,17 @@ static ngx_int_t
 ngx_http_gray_upload_post(ngx_http_gray_upload_t *job,
     ngx_http_gray_upload_step_pt step, ngx_http_gray_upload_pt next)
 {
-#if (NGX_THREADS)
-    ngx_thread_task_t  *task;
-#endif
-
     job->step = step;
     job->next = next;
 
-    ngx_memzero(&job->event, sizeof(ngx_event_t));
-
-    job->event.data = job;
-    job->event.log = ngx_cycle->log;
-
-#if (NGX_THREADS)
-
-    task = &job->task;
-    ngx_memzero(task, sizeof(ngx_thread_task_t));
-
-    task->ctx = job;
-    task->handler = ngx_http_gray_upload_thread;
-    task->event.data = job;
-    task->event.handler = ngx_http_gray_upload_done;
-    task->event.log = ngx_cycle->log;
-
-    if (ngx_thread_task_post(ngx_http_gray_lists_threads(job->zone), task)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    /* else a worker that shuts down would not wait for the thread */
-
-    job->event.handler = ngx_http_gray_upload_guard;
-    ngx_add_timer(&job->event, NGX_HTTP_GRAY_UPLOAD_GUARD);
-
-#else
-
-    job->event.handler = ngx_http_gray_upload_inline;
-    ngx_add_timer(&job->event, 0);
-
-#endif
-
-    job->running = 1;
-
-    return NGX_OK;
+    return ngx_http_gray_task_post(&job->task, job->zone->threads,
+                                   ngx_http_gray_upload_step,
+                                   ngx_http_gray_upload_done);
 }
 
 
-#if (NGX_THREADS)
-
 static void
-ngx_http_gray_upload_thread(void *data, ngx_log_t *log)
+ngx_http_gray_upload_step(void *data)
 {
     ngx_http_gray_upload_t *job = data;
 
@@ -335,40 +288,12 @@ ngx_http_gray_upload_thread(void *data, ngx_log_t *log)
 
 
 static void
-ngx_http_gray_upload_guard(ngx_event_t *ev)
-{
-    ngx_add_timer(ev, NGX_HTTP_GRAY_UPLOAD_GUARD);
-}
-
-#else
-
-static void
-ngx_http_gray_upload_inline(ngx_event_t *ev)
-{
-    ngx_http_gray_upload_t *job = ev->data;
-
-    job->step(&job->store);
-
-    ngx_http_gray_upload_done(ev);
-}
-
-#endif
-
-
-static void
-ngx_http_gray_upload_done(ngx_event_t *ev)
+ngx_http_gray_upload_done(void *data)
 {
     ngx_connection_t        *c;
     ngx_http_gray_upload_t  *job;
 
-    job = ev->data;
-
-    if (job->event.timer_set) {
-        ngx_del_timer(&job->event);
-    }
-
-    job->running = 0;
-
+    job = data;
     c = job->request ? job->request->connection : NULL;
 
     if (c) {
@@ -409,11 +334,11 @@ ngx_http_gray_upload_made(ngx_http_gray_upload_t *job)
         return;
     }
 
-    ngx_memzero(&job->event, sizeof(ngx_event_t));
+    ngx_memzero(&job->task.event, sizeof(ngx_event_t));
 
-    job->event.data = job;
-    job->event.log = ngx_cycle->log;
-    job->event.handler = ngx_http_gray_upload_retry;
+    job->task.event.data = job;
+    job->task.event.log = ngx_cycle->log;
+    job->task.event.handler = ngx_http_gray_upload_retry;
     job->since = ngx_current_msec;
 
     ngx_http_gray_upload_commit(job);
@@ -453,7 +378,7 @@ ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job)
     if (rc == NGX_AGAIN
         && ngx_current_msec - job->since < NGX_HTTP_GRAY_UPLOAD_PATIENCE)
     {
-        ngx_add_timer(&job->event, NGX_HTTP_GRAY_UPLOAD_PAUSE + ngx_random()
+        ngx_add_timer(&job->task.event, NGX_HTTP_GRAY_UPLOAD_PAUSE + ngx_random()
                                    % NGX_HTTP_GRAY_UPLOAD_PAUSE);
         return;
     }
@@ -752,7 +677,8 @@ ngx_http_gray_upload_finish(ngx_http_gray_upload_t *job, ngx_int_t rc)
     r = job->request;
 
     if (r == NULL) {
-        ngx_http_gray_upload_late(&job->event);
+        job->task.event.data = job;
+        ngx_http_gray_upload_late(&job->task.event);
         return;
     }
 
@@ -769,8 +695,8 @@ ngx_http_gray_upload_finish(ngx_http_gray_upload_t *job, ngx_int_t rc)
 static void
 ngx_http_gray_upload_leave(ngx_http_gray_upload_t *job)
 {
-    if (job->event.timer_set) {
-        ngx_del_timer(&job->event);
+    if (job->task.event.timer_set) {
+        ngx_del_timer(&job->task.event);
     }
 
     ngx_http_gray_store_leave(&job->store);
@@ -813,7 +739,7 @@ ngx_http_gray_upload_cleanup(void *data)
     job = data;
     job->request = NULL;
 
-    if (job->running) {
+    if (job->task.running) {
         return;
     }
 
@@ -824,7 +750,7 @@ ngx_http_gray_upload_cleanup(void *data)
         return;
     }
 
-    ev = &job->event;
+    ev = &job->task.event;
     ngx_memzero(ev, sizeof(ngx_event_t));
 
     ev->data = job;

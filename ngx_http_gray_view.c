@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_journals.h"
 #include "ngx_http_gray_lists.h"
 #include "ngx_http_gray_reply.h"
 #include "ngx_http_gray_view.h"
@@ -32,6 +33,8 @@ static ngx_http_gray_json_t *ngx_http_gray_view_database(
 static ngx_http_gray_json_t *ngx_http_gray_view_states(ngx_http_request_t *r,
     ngx_http_gray_main_conf_t *gmcf);
 static ngx_http_gray_json_t *ngx_http_gray_view_state(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release);
+static ngx_int_t ngx_http_gray_view_journal(ngx_http_gray_json_t *json,
     ngx_http_gray_release_t *release);
 static void ngx_http_gray_view_append(ngx_http_gray_json_t **list,
     ngx_http_gray_json_t *item);
@@ -316,6 +319,8 @@ ngx_http_gray_view_lists(ngx_http_gray_json_t *json,
     }
 
     if (ngx_http_gray_reply_string(json, "state", &zone->state) != NGX_OK
+        || ngx_http_gray_reply_number(json, "history", zone->history)
+           != NGX_OK
         || ngx_http_gray_reply_number(json, "lists", n) != NGX_OK
         || ngx_http_gray_reply_number(json, "list_entries", entries) != NGX_OK
         || ngx_http_gray_reply_number(json, "list_bytes", size) != NGX_OK)
@@ -480,13 +485,30 @@ ngx_http_gray_view_state(ngx_http_request_t *r,
            != NGX_OK
         || ngx_http_gray_reply_number(json, "limited",
                                       release->block->limited)
-           != NGX_OK)
+           != NGX_OK
+        || (release->zone->journals
+            && ngx_http_gray_view_journal(json, release) != NGX_OK))
     {
         ngx_http_gray_json_free(json);
         return NULL;
     }
 
     return json;
+}
+
+
+/* how the last visit of any process to the journal ended */
+
+static ngx_int_t
+ngx_http_gray_view_journal(ngx_http_gray_json_t *json,
+    ngx_http_gray_release_t *release)
+{
+    u_char       reason[NGX_MAX_ERROR_STR];
+    const char  *error;
+
+    error = ngx_http_gray_journals_error(release, reason, sizeof(reason));
+
+    return ngx_http_gray_reply_text(json, "journal", error ? error : "ok");
 }
 
 
