@@ -10,7 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_event.h>
+#include <ngx_http.h>
 
 
 typedef void (*ngx_http_gray_task_pt)(void *data);
