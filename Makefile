@@ -3,6 +3,9 @@
 #                 nginx that is installed
 # T='FILE ...'    only these tests of t/ or t/unit/
 # J=N             so many tests at a time
+# FAILPOINTS=1    for "make test": a build with points at which tests have
+#                 calls fail and processes killed, without unit tests; those
+#                 of t/fault_*.t are skipped without it
 
 # the tests that are run under valgrind: the rest puts nginx under load, or
 # starts it hundreds of times
@@ -15,7 +18,7 @@ export NGINX T J
 
 
 help:
-	@echo 'make TARGET [NGINX=VERSION] [T="t/FILE.t ..."] [J=N]'
+	@echo 'make TARGET [NGINX=VERSION] [T="t/FILE.t ..."] [J=N] [FAILPOINTS=1]'
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 18
 
@@ -29,7 +32,7 @@ demo: ## a release whose traffic moves while you look
 	@util/demo
 
 test: ## build; all tests
-	@util/test
+	@util/test $(if $(filter 1,$(FAILPOINTS)),failpoints)
 
 unit: ## the unit tests alone, with sanitizers
 	@util/unit
@@ -59,6 +62,9 @@ differential: ## N random requests, decided by a slow evaluator, too
 fuzz: ## the fuzz targets, TIME seconds in all
 	@LINES=1 TIME=$(or $(TIME),600) util/fuzz
 
+reliability: ## the table of docs/reliability.md, by t/fault_*.t
+	@util/reliability
+
 devices: ## how often "device" is right, by others' User-Agents
 	@GRAY_DEVICES=1 T=t/device_accuracy.t util/test
 
@@ -66,4 +72,4 @@ clean: ## remove build/
 	rm -rf build
 
 .PHONY: help build install demo test unit check asan static valgrind bench \
-	bench-rules differential fuzz devices clean
+	bench-rules differential fuzz reliability devices clean

@@ -37,6 +37,7 @@
 
 #include <sys/mman.h>
 
+#include "ngx_http_gray_failpoint.h"
 #include "ngx_http_gray_list.h"
 
 #define XXH_INLINE_ALL
@@ -736,6 +737,7 @@ ngx_http_gray_list_write(ngx_http_gray_list_build_t *build, int fd)
                                build->info.size - NGX_HTTP_GRAY_LIST_HEAD,
                                NGX_HTTP_GRAY_LIST_HEAD)
         != NGX_OK
+        || ngx_http_gray_fails("list_flush")
         || fdatasync(fd) == -1)
     {
         return NGX_ERROR;
@@ -760,7 +762,9 @@ ngx_http_gray_list_seal(ngx_http_gray_list_build_t *build, int fd,
     ngx_memzero(head, sizeof(head));
     ngx_memcpy(head, &header, sizeof(header));
 
-    if (ngx_http_gray_list_put(fd, head, sizeof(head), 0) != NGX_OK
+    if (ngx_http_gray_fails("list_seal")
+        || ngx_http_gray_list_put(fd, head, sizeof(head), 0) != NGX_OK
+        || ngx_http_gray_fails("list_seal_flush")
         || fdatasync(fd) == -1)
     {
         return NGX_ERROR;
@@ -777,7 +781,9 @@ ngx_http_gray_list_put(int fd, const u_char *data, size_t size, off_t offset)
 
     while (size) {
 
-        n = pwrite(fd, data, size, offset);
+        n = ngx_http_gray_fails("list_write")
+            ? -1 : pwrite(fd, data, ngx_http_gray_shortened("list_write", size),
+                          offset);
 
         if (n == -1 && errno == EINTR) {
             continue;

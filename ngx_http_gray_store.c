@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 
+#include "ngx_http_gray_failpoint.h"
 #include "ngx_http_gray_store.h"
 
 
@@ -101,7 +102,9 @@ ngx_http_gray_store_make(ngx_http_gray_store_t *store)
 
     /* for reading only, so that no editor writes into what is mapped */
 
-    store->fd = open(store->temp, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0444);
+    store->fd = ngx_http_gray_fails("list_open")
+                ? -1 : open(store->temp, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC,
+                            0444);
 
     if (store->fd == -1) {
         ngx_http_gray_store_fail(store, "open()");
@@ -192,7 +195,8 @@ ngx_http_gray_store_sync(ngx_http_gray_store_t *store)
     int         dir;
     ngx_uint_t  kept;
 
-    dir = open(store->dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    dir = ngx_http_gray_fails("list_directory")
+          ? -1 : open(store->dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
     if (dir == -1) {
         ngx_http_gray_store_fail(store, "open()");
@@ -201,10 +205,12 @@ ngx_http_gray_store_sync(ngx_http_gray_store_t *store)
 
     kept = (link(store->file, store->old) == 0);
 
-    if (rename(store->temp, store->file) == -1) {
+    if (ngx_http_gray_fails("list_rename")
+        || rename(store->temp, store->file) == -1)
+    {
         ngx_http_gray_store_fail(store, "rename()");
 
-    } else if (fsync(dir) == -1) {
+    } else if (ngx_http_gray_fails("list_sync") || fsync(dir) == -1) {
         ngx_http_gray_store_fail(store, "fsync()");
 
         if (kept) {

@@ -21,7 +21,8 @@ package Test::Gray;
 # Environment: TEST_NGINX_BINARY, TEST_NGINX_MODULE (empty: compiled in),
 # TEST_NGINX_GLOBALS (the top of each nginx.conf), TEST_NGINX_WRAPPER (a
 # command before nginx), TEST_SANITIZER_LOG (files that begin so get copies of
-# the sanitizers' reports), TEST_VERBOSE, TEST_TIME_LIMIT (seconds for a file).
+# the sanitizers' reports), TEST_FAILPOINTS (1: see Test::Gray::Fault),
+# TEST_VERBOSE, TEST_TIME_LIMIT (seconds for a file).
 #
 # A test that is to be skipped says so before new().
 
@@ -108,6 +109,13 @@ sub new {
     mkdir "$self->{dir}/sanitizer";
     chmod 0777, "$self->{dir}/sanitizer";
 
+    # what the worker reads there, it also marks as done
+
+    if ($ENV{TEST_FAILPOINTS}) {
+        mkdir "$self->{dir}/failpoints";
+        chmod 0777, "$self->{dir}/failpoints";
+    }
+
     Test::More::diag("directory $self->{dir}") if $keep;
 
     push @instances, $self;
@@ -173,6 +181,11 @@ END {
 # -- places
 
 sub dir { return $_[0]{dir} }
+
+
+# the file that arms failpoints, see Test::Gray::Fault
+
+sub failpoints { return "$_[0]{dir}/failpoints/armed" }
 
 
 sub port {
@@ -365,6 +378,7 @@ sub inside {
     local $ENV{UBSAN_OPTIONS} = join ':', grep { defined && length }
         $ENV{UBSAN_OPTIONS}, "log_path=$reports";
     local $ENV{TEST_SANITIZER_LOG} = $reports;
+    local $ENV{GRAY_FAILPOINTS} = $self->failpoints;
 
     return $code->();
 }
