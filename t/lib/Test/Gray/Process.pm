@@ -105,14 +105,16 @@ sub stat_of {
 }
 
 
-# a zombie has ended
+# a zombie has ended, but for threads that have not yet: those still have its
+# sockets and locks
 
 sub alive {
     my ($pid) = @_;
 
     my ($state) = stat_of($pid);
 
-    return defined $state && $state !~ /[ZX]/;
+    return defined $state
+           && ($state !~ /[ZX]/ || 1 < (() = glob "/proc/$pid/task/*"));
 }
 
 
