@@ -72,6 +72,7 @@ static ngx_int_t ngx_http_gray_change_build(ngx_http_gray_change_t *change,
     ngx_int_t *answer);
 static ngx_http_gray_commit_t *ngx_http_gray_change_commit(
     ngx_http_gray_change_t *change);
+static ngx_uint_t ngx_http_gray_change_holds(ngx_http_gray_commit_t *commit);
 static ngx_int_t ngx_http_gray_change_copy(ngx_str_t *to,
     const ngx_str_t *from);
 static void ngx_http_gray_change_done(ngx_http_gray_commit_t *commit,
@@ -185,6 +186,7 @@ ngx_http_gray_change_commit(ngx_http_gray_change_t *change)
 
     commit->word = change->snapshot.word;
     commit->origin = change->origin;
+    commit->holds = ngx_http_gray_change_holds;
     commit->done = ngx_http_gray_change_done;
     commit->data = change;
 
@@ -216,6 +218,20 @@ ngx_http_gray_change_commit(ngx_http_gray_change_t *change)
     }
 
     return commit;
+}
+
+
+/* a list may be about to be deleted since the document was judged */
+
+static ngx_uint_t
+ngx_http_gray_change_holds(ngx_http_gray_commit_t *commit)
+{
+    ngx_http_gray_change_t  *change;
+
+    change = commit->data;
+
+    return ngx_http_gray_release_holds(change->release, change->doc,
+                                       change->current);
 }
 
 
@@ -593,7 +609,7 @@ ngx_http_gray_change_written(ngx_http_gray_change_t *change, ngx_int_t rc)
     case NGX_AGAIN:
         return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "another process writes to the zone "
-                                "\"%V\" for %d ms, nothing was changed",
+                                "\"%V\" for %d ms",
                                 &change->release->zone_name,
                                 NGX_HTTP_GRAY_COMMIT_PATIENCE);
 

@@ -179,7 +179,9 @@ ngx_http_gray_commit_begin(ngx_http_gray_commit_t *commit)
             return NGX_ABORT;
         }
 
-        if (ngx_http_gray_shm_word(release->block) != commit->word) {
+        if (ngx_http_gray_shm_word(release->block) != commit->word
+            || (commit->holds && !commit->holds(commit)))
+        {
             return NGX_DECLINED;
         }
 

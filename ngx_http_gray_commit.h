@@ -50,6 +50,9 @@ struct ngx_http_gray_commit_s {
     ngx_str_t                   user;       /* with no data */
     ngx_str_t                   comment;
 
+    /* asked under the lock of journals: is what it was judged by still so? */
+    ngx_uint_t                (*holds)(ngx_http_gray_commit_t *commit);
+
     ngx_http_gray_commit_pt     done;       /* NULL: nobody is interested */
     void                       *data;
 

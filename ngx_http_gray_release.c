@@ -419,6 +419,44 @@ ngx_http_gray_release_lists(const ngx_http_gray_json_t *node, ngx_str_t *list)
 }
 
 
+ngx_uint_t
+ngx_http_gray_release_holds(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *doc, const ngx_http_gray_json_t *current)
+{
+    char                         why[NGX_HTTP_GRAY_WHY];
+    ngx_str_t                    text;
+    const char                  *key;
+    ngx_uint_t                   networks;
+    const ngx_http_gray_json_t  *child;
+
+    for (child = ngx_http_gray_json_first(doc);
+         child;
+         child = ngx_http_gray_json_next(child))
+    {
+        key = ngx_http_gray_json_key(child);
+        networks = (key && ngx_strcmp(key, "cidr_list") == 0);
+
+        if (networks || (key && ngx_strcmp(key, "in_list") == 0)) {
+            text = ngx_http_gray_json_text(child);
+
+            if (ngx_http_gray_lists_known(release->zone, &text, networks, why,
+                                          sizeof(why))
+                != NGX_OK
+                && !ngx_http_gray_release_lists(current, &text))
+            {
+                return 0;
+            }
+        }
+
+        if (!ngx_http_gray_release_holds(release, child, current)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 static ngx_uint_t
 ngx_http_gray_release_routes(const ngx_http_gray_json_t *doc,
     ngx_str_t *upstream)

@@ -113,6 +113,13 @@ ngx_int_t ngx_http_gray_release_reset(ngx_http_gray_release_t *release,
     ngx_str_t *text, ngx_http_gray_faults_t *faults);
 
 /*
+ * Are the lists that "doc" uses still there, but for those that "current" uses,
+ * too?  It was built before.
+ */
+ngx_uint_t ngx_http_gray_release_holds(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *doc, const ngx_http_gray_json_t *current);
+
+/*
  * Makes "input" what the release is declared to be, once all names are known.
  * NGX_OK; NGX_DECLINED or NGX_BUSY with faults; NGX_ERROR (memory).
  */

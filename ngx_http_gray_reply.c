@@ -440,12 +440,6 @@ ngx_http_gray_reply_headers(ngx_http_request_t *r,
 
 #endif
 
-    if (status->status == NGX_HTTP_SERVICE_UNAVAILABLE
-        && ngx_http_gray_reply_header(r, "Retry-After", "1") != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     if (ngx_http_gray_reply_header(r, "Cache-Control", "no-store") != NGX_OK
         || ngx_http_gray_reply_header(r, "X-Content-Type-Options", "nosniff")
            != NGX_OK)

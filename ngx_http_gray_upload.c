@@ -26,6 +26,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_journals.h"
 #include "ngx_http_gray_listing.h"
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_reply.h"
@@ -50,6 +51,7 @@ struct ngx_http_gray_upload_s {
     ngx_str_t                     name;
     ngx_http_gray_store_t         store;
     ngx_uint_t                    locked;   /* unsigned  locked:1; */
+    ngx_uint_t                    noted;    /* unsigned  noted:1; */
 
     ngx_http_gray_task_t          task;
     ngx_http_gray_upload_step_pt  step;
@@ -75,6 +77,7 @@ static void ngx_http_gray_upload_retry(ngx_event_t *ev);
 static void ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
     ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_upload_pass(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_note(ngx_http_gray_upload_t *job,
     ngx_pid_t pid);
 static ngx_int_t ngx_http_gray_upload_judge_put(ngx_http_gray_upload_t *job,
@@ -371,9 +374,18 @@ ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job)
     ngx_http_request_t  *r;
 
     r = job->request;
+    rc = NGX_OK;
 
-    rc = ngx_http_gray_directory_lock(ngx_http_gray_lists_directory(job->zone),
-                                      r->connection->log);
+    if (!job->locked) {
+        rc = ngx_http_gray_directory_lock(
+                                    ngx_http_gray_lists_directory(job->zone),
+                                    r->connection->log);
+        job->locked = (rc == NGX_OK);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_gray_upload_pass(job);
+    }
 
     if (rc == NGX_AGAIN
         && ngx_current_msec - job->since < NGX_HTTP_GRAY_UPLOAD_PATIENCE)
@@ -393,8 +405,6 @@ ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job)
         ngx_http_gray_upload_finish(job, rc);
         return;
     }
-
-    job->locked = 1;
 
     if (ngx_http_gray_upload_judge(job, &rc) == NGX_OK) {
 
@@ -478,9 +488,39 @@ ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
 
 
 /*
- * Noted before documents are read: else one could begin to use the list as
- * long as this is being written.
+ * Documents that use the list may be on their way: so it is noted, for those
+ * that are yet to be judged, and then nobody writes a document for a moment.
+ * NGX_OK, NGX_AGAIN or NGX_ERROR, as of the lock.
  */
+
+static ngx_int_t
+ngx_http_gray_upload_pass(ngx_http_gray_upload_t *job)
+{
+    ngx_int_t                  rc;
+    ngx_http_gray_journals_t  *journals;
+
+    if (job->noted || job->store.dry_run
+        || (!job->store.remove && job->store.build.odd == 0))
+    {
+        return NGX_OK;
+    }
+
+    ngx_http_gray_upload_note(job, ngx_pid);
+
+    journals = job->zone->journals;
+
+    rc = ngx_http_gray_directory_lock(&journals->directory,
+                                      ngx_http_gray_upload_log(job));
+
+    if (rc == NGX_OK) {
+        ngx_http_gray_directory_unlock(&journals->directory);
+        job->noted = 1;
+    }
+
+    return rc;
+}
+
+
 
 static void
 ngx_http_gray_upload_note(ngx_http_gray_upload_t *job, ngx_pid_t pid)
@@ -506,10 +546,6 @@ ngx_http_gray_upload_judge_put(ngx_http_gray_upload_t *job,
 
     if (job->store.build.odd) {
         faults.n = 0;
-
-        if (!job->store.dry_run) {
-            ngx_http_gray_upload_note(job, ngx_pid);
-        }
 
         if (ngx_http_gray_listing_uses(job->zone, &job->name, "cidr_list",
                                        &faults)
@@ -539,10 +575,6 @@ ngx_http_gray_upload_judge_delete(ngx_http_gray_upload_t *job,
     ngx_http_gray_faults_t  faults;
 
     faults.n = 0;
-
-    if (!job->store.dry_run) {
-        ngx_http_gray_upload_note(job, ngx_pid);
-    }
 
     if (ngx_http_gray_listing_uses(job->zone, &job->name, NULL, &faults)
         != NGX_OK)
