@@ -67,8 +67,18 @@ my @http = (
         'duplicate parameter "document=8k" of gray_zone',
     map({
         ("gray_zone z 1m $_;" => qq(invalid parameter "$_" of gray_zone, must)
-                                 . ' be document=SIZE or state=DIR')
+                                 . ' be document=SIZE, state=DIR or'
+                                 . ' history=N')
     } qw(documents=8k states=x 8k)),
+    map({
+        ("gray_zone z 1m state=x history=$_;" =>
+             qq(invalid history "$_" of gray_zone "z", must be a number from)
+             . ' 2 to 1000')
+    } '', 'x', 0, 1, -1, 1001, '10k'),
+    'gray_zone z 1m state=x history=2 history=2;' =>
+        'duplicate parameter "history=2" of gray_zone',
+    'gray_zone z 1m history=2;' =>
+        'history of gray_zone "z" needs state=DIR',
     'gray_zone z 1m; gray_zone z 1m;' => 'duplicate gray_zone "z"',
     'gray_zone z 1m; gray_zone z 2m;' =>
         'the size 2097152 of shared memory zone "z" conflicts with already'

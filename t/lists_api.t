@@ -277,7 +277,7 @@ is($answer->{status}, 409, 'one too many');
 like($answer->{json}{detail}, qr/at most 64 lists/, 'detail');
 is(list('PUT', 'vip', "b\n")->{status}, 200, 'the others can be changed');
 
-is_deeply([ grep { !/^(?:\.lists\.lock|\w+\.list)$/ }
+is_deeply([ grep { !/^(?:\.(?:lists\.)?lock|\w+\.(?:list|jsonl))$/ }
             map { s{.*/}{}r } glob $t->dir . '/state/{*,.[!.]*}' ], [],
           'no temporary file is left');
 

@@ -53,7 +53,7 @@ sub put {
 
 
 sub get { return $t->get("/gray/lists/$_[0]") }
-sub temporary { return grep { !/\.lists\.lock$/ } glob "$state/.[!.]*" }
+sub temporary { return grep { !/\.lock$/ } glob "$state/.[!.]*" }
 sub zone { return $t->api('GET', '/gray/status')->{json}{zones}[0] }
 
 

@@ -111,18 +111,27 @@ is(patch('app', 27), 200, 'and can be changed');
 
 # a document that does not fit
 
-$t->expect(qr/is lost; what nginx\.conf declares serves/);
 is($t->api('PATCH', '/gray/releases/app',
            { rules => [ { when => { '$arg_x' => 'x' x 3000 },
                           variant => 'canary' } ] })->{status}, 200,
    'a long document');
 
+my $long = $t->api('GET', '/gray/releases/app')->{body};
+
 $t->config(text(zones => { gray => '256k document=1k' },
                 in => { app => 'gray', other => 'gray' }));
-ok($t->reload(gone => 1), 'the zone takes short ones only');
-is(weight('app'), '1 nginx.conf 10', 'declared');
-ok($t->wait_log(qr/revision 7 is \d+ bytes long, more than the new zone/),
-   'and the log says what is lost');
+my $refusal = 'gray_zone "gray": release "app" has a live document of \d+ bytes,'
+              . ' revision 7: document=SIZE must be at least 4k';
+
+ok($t->reload(refused => qr/$refusal/),
+   'a zone that takes short ones only');
+is($t->api('GET', '/gray/releases/app')->{body}, $long, 'is not taken');
+is(weight('other'), '2 api 11', 'nor is anything else changed');
+is($t->api('PUT', '/gray/releases/app',
+           { $t->api('GET', '/gray/releases/app')->{json}->%*,
+             rules => [] })->{status}, 200, 'a short one again');
+ok($t->reload(gone => 1), 'then it is');
+is(weight('app'), '8 api 27', 'with the live document');
 
 
 # a connection to an old worker
