@@ -65,6 +65,9 @@ fuzz: ## the fuzz targets, TIME seconds in all
 reliability: ## the table of docs/reliability.md, by t/fault_*.t
 	@util/reliability
 
+coverage: ## lines and branches that all tests reach, with bounds
+	@util/coverage
+
 devices: ## how often "device" is right, by others' User-Agents
 	@GRAY_DEVICES=1 T=t/device_accuracy.t util/test
 
@@ -72,4 +75,4 @@ clean: ## remove build/
 	rm -rf build
 
 .PHONY: help build install demo test unit check asan static valgrind bench \
-	bench-rules differential fuzz reliability devices clean
+	bench-rules differential fuzz reliability coverage devices clean

@@ -15,6 +15,10 @@
 #include <pthread.h>
 #include <signal.h>
 
+#if (NGX_HTTP_GRAY_COVERAGE)
+#include <gcov.h>
+#endif
+
 
 #define NGX_HTTP_GRAY_FAILPOINT_FILE  8192
 #define NGX_HTTP_GRAY_FAILPOINT_WORD  64
@@ -297,6 +301,9 @@ ngx_http_gray_failpoint_act(const char *action)
     ngx_http_gray_failpoint_errno_t  *error;
 
     if (ngx_strcmp(action, "kill") == 0) {
+#if (NGX_HTTP_GRAY_COVERAGE)
+        __gcov_dump();
+#endif
         (void) kill(getpid(), SIGKILL);
         return 0;
     }

@@ -1,5 +1,6 @@
 # Called by util/unit: CORE is the directory of nginx's core, NAMES are the
-# files of layers 0 to 2, the targets are $(CORE)/unit/NAME_test.
+# files of layers 0 to 2, the targets are $(OUT)/NAME_test.  GRAY are flags for
+# the layers alone, LINK more of them to link a program.
 
 OUT = $(CORE)/unit
 SRC = $(CORE)/src
@@ -26,13 +27,13 @@ wrap = $(shell grep -o '__wrap_[A-Za-z0-9_]*' $(1) | sort -u \
 .SECONDARY:
 
 $(OUT)/ngx_http_gray_%.o: ngx_http_gray_%.c util/unit.mk
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(CC) $(CFLAGS) $(GRAY) -c -o $@ $<
 
 $(OUT)/%_test.o: t/unit/%_test.c util/unit.mk
 	$(CC) $(CFLAGS) -c -o $@ $<
 
 $(OUT)/%_test: $(OUT)/%_test.o $(OUT)/libgray.a $(OUT)/libnginx.a
-	$(CC) $(SANITIZE) -o $@ $^ $(call wrap,t/unit/$*_test.c) $(LIBS)
+	$(CC) $(SANITIZE) -o $@ $^ $(call wrap,t/unit/$*_test.c) $(LIBS) $(LINK)
 
 # what is compared with t/differential/evaluator.py
 
@@ -41,7 +42,7 @@ $(OUT)/differential.o: t/differential/driver.c util/unit.mk
 
 $(OUT)/differential: $(OUT)/differential.o $(OUT)/libgray.a \
 		$(OUT)/libnginx.a
-	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS) $(LINK)
 
 # what docs/document.schema.json is held against, and unit tests that tell
 # what they parse
@@ -51,12 +52,12 @@ $(OUT)/schema_%.o: t/schema/%.c util/unit.mk
 
 $(OUT)/schema_driver: $(OUT)/schema_driver.o $(OUT)/libgray.a \
 		$(OUT)/libnginx.a
-	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS) $(LINK)
 
 $(OUT)/%_recorded: $(OUT)/%_test.o $(OUT)/schema_record.o $(OUT)/libgray.a \
 		$(OUT)/libnginx.a
 	$(CC) $(SANITIZE) -o $@ $^ $(call wrap,t/unit/$*_test.c) \
-		$(call wrap,t/schema/record.c) $(LIBS)
+		$(call wrap,t/schema/record.c) $(LIBS) $(LINK)
 
 $(OUT)/libgray.a: $(OBJS)
 	rm -f $@
