@@ -213,12 +213,16 @@ ngx_http_gray_store_sync(ngx_http_gray_store_t *store)
     } else if (ngx_http_gray_fails("list_sync") || fsync(dir) == -1) {
         ngx_http_gray_store_fail(store, "fsync()");
 
-        if (kept) {
-            (void) rename(store->old, store->file);
-            kept = 0;
+        if (ngx_http_gray_fails("list_back")) {
+            store->unknown = 1;
 
-        } else if (store->present.revision == 0) {
-            (void) unlink(store->file);
+        } else if (kept) {
+            store->unknown = (rename(store->old, store->file) == -1);
+            kept = store->unknown;
+
+        } else {
+            store->unknown = (store->present.revision != 0
+                              || unlink(store->file) == -1);
         }
     }
 

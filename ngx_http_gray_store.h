@@ -50,6 +50,8 @@ typedef struct {
     ngx_int_t                    rc;
     ngx_err_t                    err;
     const char                  *failed;     /* the call, or NULL */
+    ngx_uint_t                   unknown;    /* unsigned  unknown:1;
+                                                it could not be taken back */
 
     char                         file[NGX_MAX_PATH];
     char                         temp[NGX_MAX_PATH];

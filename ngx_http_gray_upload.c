@@ -390,8 +390,8 @@ ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job)
     if (rc == NGX_AGAIN
         && ngx_current_msec - job->since < NGX_HTTP_GRAY_UPLOAD_PATIENCE)
     {
-        ngx_add_timer(&job->task.event, NGX_HTTP_GRAY_UPLOAD_PAUSE + ngx_random()
-                                   % NGX_HTTP_GRAY_UPLOAD_PAUSE);
+        ngx_add_timer(&job->task.event, NGX_HTTP_GRAY_UPLOAD_PAUSE
+                      + ngx_random() % NGX_HTTP_GRAY_UPLOAD_PAUSE);
         return;
     }
 
@@ -519,7 +519,6 @@ ngx_http_gray_upload_pass(ngx_http_gray_upload_t *job)
 
     return rc;
 }
-
 
 
 static void
@@ -689,6 +688,14 @@ ngx_http_gray_upload_failure(ngx_http_gray_upload_t *job)
 
     p = ngx_strerror(err, reason, sizeof(reason) - 1);
     *p = '\0';
+
+    if (job->store.unknown) {
+        return ngx_http_gray_reply_problem(job->request,
+                                NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "the outcome is unknown: the state directory "
+                                "could neither keep the list nor take it back, "
+                                "and it may come into force: %s", reason);
+    }
 
     return ngx_http_gray_reply_problem(job->request,
                                 NGX_HTTP_SERVICE_UNAVAILABLE,

@@ -80,7 +80,7 @@ sub put {
 
 sub get { return $t->get("/gray/lists/$_[0]") }
 sub decision { return $t->get("/on?uid=$_[0]")->{body} }
-sub temporary { return grep { !/\.lists\.lock$/ } glob "$state/.[!.]*" }
+sub temporary { return grep { !/\.lock$/ } glob "$state/.[!.]*" }
 
 
 # a list of many lines that all say which one it is
@@ -99,7 +99,7 @@ sub snapshot {
 
     return {
         files     => { map { $_ => slurp($_) }
-                       grep { !/\.lists\.lock$/ }
+                       grep { !/\.lock$/ }
                        glob "$state/* $state/.[!.]*" },
         vip       => [ @$vip{qw(status body)}, $vip->{headers}{etag} ],
         new       => get('new')->{status},
@@ -120,7 +120,8 @@ is_deeply(\@passed,
           [ qw(list_open list_write list_flush list_seal list_write
                list_seal_flush list_directory list_rename list_sync) ],
           'the points of a write, in order');
-is_deeply([ sort @points ], [ points('list_') ], 'there are no others');
+is_deeply([ sort @points, 'list_back' ], [ points('list_') ],
+          'there are no others but one, on the way back');
 
 arm($t, list_open => 'EIO once');
 is_deeply([ map { put('vip', body('b'))->{status} } 1 .. 3 ],
@@ -186,6 +187,29 @@ for my $point (@points) {
     is(decision('b-1'), 'on', 'and is in force');
     is(put('vip', body('a'))->{status}, 200, 'and back');
 }
+
+
+# -- what cannot be taken back
+
+arm($t, list_sync => 'EIO', list_back => 'EROFS');
+
+my $unknown = put('vip', body('b'));
+
+is($unknown->{status}, 503, 'neither kept nor taken back');
+like($unknown->{json}{detail}, qr/^the outcome is unknown: .* may come into/,
+     'and the answer says so');
+disarm($t);
+
+ok(wait_until(sub { my $r = get('vip');
+                    $r->{body} eq body('a') || $r->{body} eq body('b') }),
+   'one or the other');
+record('Lists', 'the directory cannot be synced, nor the file be put back',
+       '503, "the outcome is unknown"; the old list or the new one',
+       "$unknown->{status}, \""
+       . ($unknown->{json}{detail} =~ /^([^:]+)/)[0]
+       . '"; ' . (get('vip')->{body} eq body('b') ? 'the new list'
+                                                  : 'the old list'));
+is(put('vip', body('a'))->{status}, 200, 'and it goes on');
 
 
 # -- writes that are interrupted, or do less than they were asked for
