@@ -116,10 +116,8 @@ sub start {
             or die "no port $port in the smallest configuration\n";
     }
 
-    # the directory of docs/lists.md
-
-    $text =~ s/^(\s*gray_zone\s+[^;]*)/$1 state=state/m
-        unless $text =~ /\bstate=/;
+    $text =~ s/ state=[^ ;]+/ state=state/
+        or die "no state in the smallest configuration\n";
 
     # the backends, and the unix socket of docs/operations.md
 
