@@ -198,6 +198,7 @@ ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone, ngx_uint_t n)
     u_char                     *p, *last, names[512];
     size_t                      need;
     ngx_str_t                   name;
+    ngx_uint_t                  more;
     ngx_http_gray_block_t      *block;
     ngx_http_gray_release_t    *release;
     ngx_http_gray_main_conf_t  *gmcf;
@@ -206,7 +207,8 @@ ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone, ngx_uint_t n)
     need = (ngx_http_gray_shm_need(zone, n) + 1023) / 1024;
 
     p = names;
-    last = names + sizeof(names) - 1;
+    last = names + sizeof(names) - sizeof(" and more, 4294967295 in all");
+    more = 0;
 
     for (block = ngx_http_gray_shm_next(zone, NULL);
          block;
@@ -217,10 +219,20 @@ ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone, ngx_uint_t n)
 
         release = ngx_http_gray_release_find(gmcf, &name);
 
-        if (name.len && (release == NULL || release->zone != zone)) {
-            p = ngx_slprintf(p, last, "%s\"%V\"", p == names ? "" : ", ",
-                             &name);
+        if (name.len == 0 || (release && release->zone == zone)) {
+            continue;
         }
+
+        if (more++ && (size_t) (last - p) < name.len + sizeof(", \"\"")) {
+            last = p;
+            continue;
+        }
+
+        p = ngx_slprintf(p, last, "%s\"%V\"", p == names ? "" : ", ", &name);
+    }
+
+    if (last == p) {
+        p = ngx_sprintf(p, " and more, %ui in all", more);
     }
 
     *p = '\0';

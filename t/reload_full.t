@@ -122,4 +122,13 @@ for my $size ('900k', '1m') {
 reload('two come back', '1m', @kept, 'a2', 'b1', 'a1', 'a3');
 is(known(), 'k1:2 k2:1 k3:1 a2:2 b1:1 a1:1 a3:1 -', 'as declared');
 
+# more names than a line of the log has room for
+
+my @long = map { sprintf "%s%02d", 'n' x 25, $_ } 1 .. 30;
+
+reload('long names', '5m', @long);
+$t->config(text('5m', map { "m$_" } 1 .. 30));
+ok($t->reload(refused => qr/out: "n+\d\d"(, "n+\d\d")+ and more, 30 in all;/),
+   'some of them, whole, and how many there are');
+
 $t->done;
