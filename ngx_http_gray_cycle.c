@@ -47,11 +47,6 @@ static ngx_int_t ngx_http_gray_cycle_first(ngx_http_gray_release_t *release,
     uint64_t least);
 static ngx_int_t ngx_http_gray_cycle_take_up(ngx_http_gray_release_t *release,
     ngx_log_t *log);
-static ngx_uint_t ngx_http_gray_cycle_keeps(ngx_http_gray_release_t *release,
-    const ngx_http_gray_json_t *live, ngx_http_gray_snapshot_t *snapshot,
-    ngx_log_t *log);
-static ngx_http_gray_kind_e ngx_http_gray_cycle_kind(
-    const ngx_http_gray_json_t *doc);
 static ngx_uint_t ngx_http_gray_cycle_lock(ngx_http_gray_zone_t *zone);
 
 
@@ -426,6 +421,16 @@ ngx_http_gray_cycle_begin_release(ngx_http_gray_release_t *release,
         least = ngx_http_gray_journals_recover(release, trusted, log);
     }
 
+    /* without the lock, a worker may be about to publish the next revision */
+
+    if (release->zone->journals && !locked
+        && ngx_http_gray_shm_word(release->block))
+    {
+        release->moves = release->block->moves;
+        release->due = 1;
+        return;
+    }
+
     ngx_http_gray_cycle_accept(release, least, log);
 
     if (locked) {
@@ -496,7 +501,8 @@ ngx_http_gray_cycle_lock_journals(ngx_http_gray_journals_t *journals,
     }
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "gray: \"%V/.lock\" is held by another process",
+                  "gray: \"%V/.lock\" is held by another process, workers "
+                  "will take up what nginx.conf declares",
                   &journals->directory.path);
 
     return 0;
@@ -673,83 +679,21 @@ ngx_http_gray_cycle_first(ngx_http_gray_release_t *release, uint64_t least)
 static ngx_int_t
 ngx_http_gray_cycle_take_up(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
-    ngx_int_t                  rc;
-    ngx_str_t                  text;
-    ngx_http_gray_json_t      *live, *doc;
-    ngx_http_gray_faults_t     faults;
-    ngx_http_gray_snapshot_t   snapshot;
+    uint64_t   word;
+    ngx_int_t  rc;
+    ngx_str_t  text;
 
-    if (ngx_http_gray_release_read(release, &snapshot, &live) != NGX_OK) {
-        return NGX_ERROR;
+    rc = ngx_http_gray_release_due(release, &word, &text, log);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : rc;
     }
 
-    free(snapshot.text.data);
-
-    if (ngx_http_gray_cycle_keeps(release, live, &snapshot, log)) {
-        ngx_http_gray_json_free(live);
-        return NGX_OK;
-    }
-
-    faults.n = 0;
-
-    rc = ngx_http_gray_release_reset(release, live, &doc, &text, &faults);
-
-    ngx_http_gray_json_free(live);
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_gray_release_write(release, snapshot.word, &text,
-                                         NGX_HTTP_GRAY_DECLARED, log);
-        ngx_http_gray_json_free(doc);
-        free(text.data);
-    }
+    rc = ngx_http_gray_release_write(release, word, &text,
+                                     NGX_HTTP_GRAY_DECLARED, log);
+    free(text.data);
 
     return rc;
-}
-
-
-static ngx_uint_t
-ngx_http_gray_cycle_keeps(ngx_http_gray_release_t *release,
-    const ngx_http_gray_json_t *live, ngx_http_gray_snapshot_t *snapshot,
-    ngx_log_t *log)
-{
-    if (!ngx_http_gray_release_differs(release, live)) {
-        return 1;
-    }
-
-    if (ngx_http_gray_cycle_kind(live) != release->kind) {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "gray: release \"%V\" %s, so its revision %uL is "
-                      "replaced by what nginx.conf declares", &release->name,
-                      release->kind == NGX_HTTP_GRAY_ROUTED
-                      ? "has upstreams now" : "has no upstreams now",
-                      snapshot->revision);
-        return 0;
-    }
-
-    if (snapshot->origin == NGX_HTTP_GRAY_DECLARED) {
-        return 0;
-    }
-
-    ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "gray: release \"%V\" was changed at run time and keeps its "
-                  "revision %uL, which differs from nginx.conf; DELETE it to "
-                  "take up what is declared",
-                  &release->name, snapshot->revision);
-
-    return 1;
-}
-
-
-static ngx_http_gray_kind_e
-ngx_http_gray_cycle_kind(const ngx_http_gray_json_t *doc)
-{
-    ngx_http_gray_json_t  *variant;
-
-    variant = ngx_http_gray_json_first(ngx_http_gray_json_get(doc,
-                                                              "variants"));
-
-    return ngx_http_gray_json_get(variant, "upstream") ? NGX_HTTP_GRAY_ROUTED
-                                                       : NGX_HTTP_GRAY_SWITCH;
 }
 
 

@@ -33,6 +33,7 @@ typedef struct {
 
 
 typedef struct {
+    ngx_cycle_t                *cycle;
     ngx_http_gray_zone_t       *zone;
     ngx_http_gray_task_t        task;
     ngx_event_t                 event;
@@ -46,6 +47,8 @@ static void ngx_http_gray_follow_handler(ngx_event_t *ev);
 static void ngx_http_gray_follow_look(void *data);
 static void ngx_http_gray_follow_looked(void *data);
 static void ngx_http_gray_follow_go_on(ngx_http_gray_follow_t *follow);
+static ngx_http_gray_commit_t *ngx_http_gray_follow_commit(
+    ngx_http_gray_release_t *release);
 static void ngx_http_gray_follow_done(ngx_http_gray_commit_t *commit,
     ngx_int_t rc);
 
@@ -72,6 +75,7 @@ ngx_http_gray_follow_init_process(ngx_http_gray_main_conf_t *gmcf,
         return NGX_ERROR;
     }
 
+    follow->cycle = cycle;
     follow->zone = zone;
     follow->item = item;
     follow->task.data = follow;
@@ -119,6 +123,12 @@ ngx_http_gray_follow_handler(ngx_event_t *ev)
     ngx_http_gray_follow_t  *follow;
 
     follow = ev->data;
+
+    /* a single process that has reloaded: the zone may be no more */
+
+    if (follow->cycle != ngx_cycle) {
+        return;
+    }
 
     if (ngx_http_gray_shm_turn(follow->zone, NGX_HTTP_GRAY_FOLLOW_INTERVAL)
         && ngx_http_gray_task_post(&follow->task, follow->zone->threads,
@@ -181,11 +191,11 @@ ngx_http_gray_follow_go_on(ngx_http_gray_follow_t *follow)
 
         item = &follow->item[follow->next++];
 
-        if (!item->moved) {
+        if (!item->moved && !item->release->due) {
             continue;
         }
 
-        commit = ngx_http_gray_commit_create(item->release);
+        commit = ngx_http_gray_follow_commit(item->release);
 
         if (commit == NULL) {
             break;
@@ -208,6 +218,37 @@ ngx_http_gray_follow_go_on(ngx_http_gray_follow_t *follow)
     }
 
     ngx_add_timer(&follow->event, NGX_HTTP_GRAY_FOLLOW_TICK);
+}
+
+
+/*
+ * Of nothing, or of what nginx.conf declares, where the master did not get the
+ * lock to publish that.
+ */
+
+static ngx_http_gray_commit_t *
+ngx_http_gray_follow_commit(ngx_http_gray_release_t *release)
+{
+    ngx_int_t                rc;
+    ngx_http_gray_commit_t  *commit;
+
+    commit = ngx_http_gray_commit_create(release);
+
+    if (commit == NULL || !release->due) {
+        return commit;
+    }
+
+    rc = ngx_http_gray_release_due(release, &commit->word, &commit->text,
+                                   ngx_cycle->log);
+    if (rc == NGX_OK) {
+        commit->origin = NGX_HTTP_GRAY_DECLARED;
+
+    } else {
+        ngx_str_null(&commit->text);
+        release->due = (rc != NGX_DECLINED);
+    }
+
+    return commit;
 }
 
 

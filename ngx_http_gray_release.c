@@ -43,6 +43,11 @@ static ngx_uint_t ngx_http_gray_release_named(ngx_http_gray_main_conf_t *gmcf,
     ngx_str_t *name, ngx_http_gray_kind_e kind);
 static void ngx_http_gray_release_upstreams(ngx_http_gray_names_t *names,
     ngx_str_t *name, char *why);
+static ngx_uint_t ngx_http_gray_release_keeps(
+    ngx_http_gray_release_t *release, const ngx_http_gray_json_t *live,
+    ngx_http_gray_snapshot_t *snapshot, ngx_log_t *log);
+static ngx_http_gray_kind_e ngx_http_gray_release_kind_of(
+    const ngx_http_gray_json_t *doc);
 static ngx_int_t ngx_http_gray_release_publish_locked(
     ngx_http_gray_release_t *release, uint64_t word, ngx_str_t *text,
     ngx_http_gray_origin_e origin);
@@ -594,6 +599,86 @@ ngx_http_gray_release_declare(ngx_conf_t *cf, ngx_http_gray_release_t *release,
 
     return ngx_http_gray_release_upstream(&names, &fallback->upstream,
                                           &fallback->peer, why);
+}
+
+
+ngx_int_t
+ngx_http_gray_release_due(ngx_http_gray_release_t *release, uint64_t *word,
+    ngx_str_t *text, ngx_log_t *log)
+{
+    ngx_int_t                  rc;
+    ngx_http_gray_json_t      *live, *doc;
+    ngx_http_gray_faults_t     faults;
+    ngx_http_gray_snapshot_t   snapshot;
+
+    if (ngx_http_gray_release_read(release, &snapshot, &live) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    free(snapshot.text.data);
+
+    *word = snapshot.word;
+    rc = NGX_DECLINED;
+
+    if (!ngx_http_gray_release_keeps(release, live, &snapshot, log)) {
+        faults.n = 0;
+
+        rc = ngx_http_gray_release_reset(release, live, &doc, text, &faults);
+
+        if (rc == NGX_OK) {
+            ngx_http_gray_json_free(doc);
+        }
+    }
+
+    ngx_http_gray_json_free(live);
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_release_keeps(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *live, ngx_http_gray_snapshot_t *snapshot,
+    ngx_log_t *log)
+{
+    if (!ngx_http_gray_release_differs(release, live)) {
+        return 1;
+    }
+
+    if (ngx_http_gray_release_kind_of(live) != release->kind) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "gray: release \"%V\" %s, so its revision %uL is "
+                      "replaced by what nginx.conf declares", &release->name,
+                      release->kind == NGX_HTTP_GRAY_ROUTED
+                      ? "has upstreams now" : "has no upstreams now",
+                      snapshot->revision);
+        return 0;
+    }
+
+    if (snapshot->origin == NGX_HTTP_GRAY_DECLARED) {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "gray: release \"%V\" was changed at run time and keeps its "
+                  "revision %uL, which differs from nginx.conf; DELETE it to "
+                  "take up what is declared",
+                  &release->name, snapshot->revision);
+
+    return 1;
+}
+
+
+static ngx_http_gray_kind_e
+ngx_http_gray_release_kind_of(const ngx_http_gray_json_t *doc)
+{
+    ngx_http_gray_json_t  *variant;
+
+    variant = ngx_http_gray_json_first(ngx_http_gray_json_get(doc,
+                                                              "variants"));
+
+    return ngx_http_gray_json_get(variant, "upstream") ? NGX_HTTP_GRAY_ROUTED
+                                                       : NGX_HTTP_GRAY_SWITCH;
 }
 
 

@@ -61,6 +61,9 @@ typedef struct {
                                                     there */
     ngx_http_gray_health_e          health;
     time_t                          retry;       /* if uncompiled */
+    ngx_uint_t                      due;         /* unsigned  due:1; what is
+                                                    declared may have to be
+                                                    taken up yet */
     ngx_uint_t                      deciding;    /* unsigned  deciding:1; */
     u_char                         *nested;      /* by index of a variable:
                                                     valid before a rule asked
@@ -152,6 +155,15 @@ ngx_int_t ngx_http_gray_release_write(ngx_http_gray_release_t *release,
  */
 ngx_int_t ngx_http_gray_release_publish(ngx_http_gray_release_t *release,
     uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin);
+
+/*
+ * What is to be published after the revision of "word", as nginx.conf declares
+ * it and nobody has changed it at run time: NGX_OK with a text to be freed by
+ * free(); NGX_DECLINED where the live document is kept, with a log line if it
+ * says another thing; else NGX_BUSY or NGX_ERROR.
+ */
+ngx_int_t ngx_http_gray_release_due(ngx_http_gray_release_t *release,
+    uint64_t *word, ngx_str_t *text, ngx_log_t *log);
 
 /* is there a newer nginx.conf, or was the release moved to another zone? */
 ngx_uint_t ngx_http_gray_release_left(ngx_http_gray_release_t *release);
