@@ -18,7 +18,7 @@
 #include "ngx_http_gray_shm.h"
 
 
-#define NGX_HTTP_GRAY_VERSION  "0.1.1"
+#define NGX_HTTP_GRAY_VERSION  "0.2.0"
 
 
 /* what a release, as it is compiled in this process, has to do without */
