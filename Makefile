@@ -68,6 +68,12 @@ reliability: ## the table of docs/reliability.md, by t/fault_*.t
 coverage: ## lines and branches that all tests reach, with bounds
 	@util/coverage
 
+torture: ## kills, reloads, upgrades for TIME seconds; no change may be lost
+	@TIME=$(or $(TIME),600) util/torture
+
+soak: ## TIME seconds of changes and load; nothing may grow
+	@TIME=$(or $(TIME),3600) util/soak
+
 devices: ## how often "device" is right, by others' User-Agents
 	@GRAY_DEVICES=1 T=t/device_accuracy.t util/test
 
@@ -75,4 +81,4 @@ clean: ## remove build/
 	rm -rf build
 
 .PHONY: help build install demo test unit check asan static valgrind bench \
-	bench-rules differential fuzz reliability coverage devices clean
+	bench-rules differential fuzz reliability coverage torture soak devices clean

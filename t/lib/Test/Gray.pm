@@ -124,7 +124,7 @@ sub new {
 
 
 sub done {
-    my @problems = map { $_->finish } splice @instances;
+    my @problems = problems();
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
@@ -132,6 +132,11 @@ sub done {
     Test::More::ok(!@problems, 'nothing is left behind');
     Test::More::done_testing();
 }
+
+
+# the same for what is no test: ends all, and returns what was wrong
+
+sub problems { return map { $_->finish } splice @instances }
 
 
 sub finish {
@@ -170,7 +175,7 @@ END {
         if (@instances) {
             $status ||= 1;
             Test::More->builder->is_passing(0);
-            Test::More::diag($_) for map { $_->finish } splice @instances;
+            Test::More::diag($_) for problems();
         }
 
         $? = $status;
