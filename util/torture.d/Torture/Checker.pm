@@ -294,6 +294,12 @@ sub write_of {
 
     $self->violation('status', $r, "got $status: $r->{b}") unless $allowed;
 
+    if ($status == 503) {
+        my ($detail) = $r->{b} =~ /"detail": *"([^"]*)"/;
+
+        $self->{why}{ defined $detail ? $detail =~ s/\d+/N/gr : $r->{b} }++;
+    }
+
     $self->{by_status}{ $op->{dry} ? 'dry run' : $status || 'no answer' }++;
 
     delete @$write{qw(a b c)};
@@ -411,8 +417,11 @@ sub check {
     $self->check_end;
     $self->check_broken;
 
-    return @{ $self->{violations} };
+    return $self->violations;
 }
+
+
+sub violations { return @{ $_[0]{violations} } }
 
 
 # what was answered: one revision each, by the change that was asked for

@@ -386,7 +386,9 @@ sub kill_master {
         $self->note("master $master->{pid} is killed, its workers get TERM");
         $self->go_on($_) for keys %{ $self->{halted} };
 
-        kill 'TERM', $t->found_workers;
+        # a worker that has just been forked is called a master yet
+
+        kill 'TERM', $t->found_workers, $t->found_masters;
 
         $self->wait(5, sub { !$t->found_workers });
         $self->kill_all;
@@ -394,9 +396,15 @@ sub kill_master {
 
     } else {
         $self->note("master $master->{pid} is killed, its workers stay");
-        $self->wait(rand 1);
 
         my @left = $t->found_workers;
+        my $gone = sub {
+            $from = now() if grep { alive($_) } @left;
+            return $from < now() - 0.1;
+        };
+
+        $self->wait(rand 1, $gone);
+
         my $zone = $self->zone;
 
         $t->configure($zone);
@@ -404,8 +412,7 @@ sub kill_master {
         # nginx tries to have the port for two and a half seconds
 
         $self->launch($zone, sub {
-            $self->wait(rand 2.2);
-            $from = now();
+            $self->wait(rand 2.2, $gone);
             $self->kill_one($_)
                 for grep { command_line($_) =~ /^nginx: worker/ } @left;
         })
