@@ -346,6 +346,17 @@ is(found(records => [ request('write', 31, 32, 1, 7, conf => 1,
    'base', 'DELETE makes another thing than nginx.conf declares');
 
 
+my $record = substr journal_line(4, 'b'), 29;
+
+is(found(records => [ request('history', 31, 32, 1, 0, a => 4,
+                              b => "{$record") ]),
+   'content', 'the history has another content');
+
+is(found(records => [ request('history', 31, 32, 1, 0, a => 3,
+                              b => "{$record") ]),
+   'content', 'the history has another revision');
+
+
 # -- order
 
 is(found(replace => { 12 => change(26, 27, 2, 5, 'e', {}),

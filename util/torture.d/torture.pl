@@ -102,6 +102,8 @@ for (1 .. $option{deciders}) {
     $run->decider("fresh-$_", 0.004, 0);
 }
 
+$run->reader('reader-1', 0.05) if $run->journal;
+
 $tormentor->run($seconds);
 
 

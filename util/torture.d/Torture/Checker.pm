@@ -57,7 +57,7 @@ my $json = JSON::PP->new->utf8->canonical;
 
 # a 503 that does not say that nothing was changed
 
-our $unknown = qr/may have been|is not known|is unknown/;
+our $unknown = qr/the outcome is unknown/;
 
 
 sub new {
@@ -142,6 +142,13 @@ sub add {
         return;
     }
 
+    # what the journal has is no state of a zone
+
+    if ($r->{kind} eq 'history') {
+        $self->past($r);
+        return;
+    }
+
     $self->read($r);
 
     if ($r->{kind} eq 'get') {
@@ -213,6 +220,26 @@ sub document {
     $self->content($r->{revision}, $content, $r->{end}, $r);
 
     return $content;
+}
+
+
+# a revision as the history has it
+
+sub past {
+    my ($self, $r) = @_;
+
+    my $record = eval { $json->decode($r->{b}) };
+    my $content = $record && content_of($record->{document});
+
+    if (!$content || $record->{revision} != $r->{a}) {
+        $self->violation('content', $r, "is not revision $r->{a}: $r->{b}");
+        return;
+    }
+
+    $content->{origin} = $record->{origin};
+    $self->content($r->{a}, $content, $r->{end}, $r);
+
+    return;
 }
 
 
@@ -290,12 +317,13 @@ sub write_of {
     my $allowed = $status == 0 || $status == 200 || $status == 503
                   || $status == 412 && defined $op->{if}
                   || $status == 409 && defined $op->{given}
-                  || $status =~ /^(?:404|410)$/ && $op->{type} eq 'revert';
+                  || $status == 422 && $op->{type} eq 'revert'
+                     && $r->{b} =~ /no revision \d+ in the history/;
 
     $self->violation('status', $r, "got $status: $r->{b}") unless $allowed;
 
     if ($status == 503) {
-        my ($detail) = $r->{b} =~ /"detail": *"([^"]*)"/;
+        my ($detail) = $r->{b} =~ /"detail": *"((?:[^"\\]|\\.)*)"/;
 
         $self->{why}{ defined $detail ? $detail =~ s/\d+/N/gr : $r->{b} }++;
     }
@@ -805,8 +833,12 @@ sub check_end {
 
     $self->{last} = $most;
 
+    # a start may take up another nginx.conf, so this is about the last one
+
+    my $zone = @{ $self->{finals} } ? $self->{finals}[-1]{zone} : 0;
+
     for my $r (@{ $self->{finals} }) {
-        next unless $r->{status} == 200;
+        next unless $r->{status} == 200 && $r->{zone} == $zone;
 
         $self->violation('forgotten', $r, "the end is revision $r->{revision}, "
                                           . "and $most has been seen")

@@ -145,7 +145,26 @@ sub decide {
 }
 
 
-# $who is one of several that change, and may use "revert" where there is one
+# the live document, and what the history has of a revision up to it
+
+sub look_back {
+    my ($self) = @_;
+
+    my $got = $self->ask('get', 'GET', $api, []);
+
+    return if $got->{status} != 200;
+
+    my $n = $got->{revision} - int rand 20;
+
+    $n = 1 if $n < 1;
+
+    return $self->ask('history', 'GET', "$api/history?revision=$n", [], undef,
+                      a => $n);
+}
+
+
+# one of several changes; %can has "revert", where there is one, and "comment",
+# the header for it
 
 sub change {
     my ($self, %can) = @_;

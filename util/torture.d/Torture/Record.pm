@@ -4,7 +4,7 @@ package Torture::Record;
 #
 # What a client writes down about a request, one a line:
 #
-#     kind      write, get or decision
+#     kind      write, get, decision or history
 #     who       the client's name
 #     start     when it was sent, and
 #     end       when the answer was there, by the monotonic clock
@@ -17,6 +17,7 @@ package Torture::Record;
 #     revision  by the ETag, or $gray_NAME_revision
 #     a, b, c   write: the operation as JSON, the body of the answer
 #               get: nothing, the body of the answer
+#               history: the revision that was asked for, the body
 #               decision: the rule, the reason, the variant
 
 use strict;

@@ -171,6 +171,16 @@ sub decider {
 }
 
 
+sub reader {
+    my ($self, $who, $pause) = @_;
+
+    push @{ $self->{others} },
+         $self->client($who, $pause, sub { $_[0]->look_back });
+
+    return;
+}
+
+
 sub watch {
     my ($self) = @_;
 
@@ -189,7 +199,8 @@ sub abilities {
 
     my $revert = $self->{t}->get($Torture::Client::api . '/revert');
 
-    return (revert => $revert->{status} == 405);
+    return $revert->{status} == 405 ? (revert  => 1,
+                                       comment => 'X-Gray-Comment') : ();
 }
 
 
@@ -336,9 +347,9 @@ sub report {
            . "made\n", $made, $checker->{last} || 0,
            $checker->{explained} || 0;
 
-    printf "%d documents and %d decisions checked, %d requests without an "
-           . "answer\n",
-           (map { $_ || 0 } @{ $checker->{count} }{qw(get decision)}),
+    printf "%d documents, %d of the history and %d decisions checked, %d "
+           . "requests without an answer\n",
+           (map { $_ || 0 } @{ $checker->{count} }{qw(get history decision)}),
            scalar @{ $checker->{broken} || [] };
 
     printf "%d saw less than other zones had, by %.3f s at most\n",
