@@ -161,11 +161,10 @@ my @good = (
 );
 
 
-# the violations of a history, by their kinds; what differs from the good one
-# is given: "records", which are added, or "replace", by number; "lines"; and
-# how it ends
+# the violations of a history; what differs from the good one is given:
+# "records", which are added, or "replace", by number; "lines"; and how it ends
 
-sub found {
+sub violations {
     my (%more) = @_;
 
     my @records = @good;
@@ -201,7 +200,14 @@ sub found {
 
     note("$_->{what}: $_->{text}") for @violations;
 
-    my %what = map { $_->{what} => 1 } @violations;
+    return @violations;
+}
+
+
+# their kinds
+
+sub found {
+    my %what = map { $_->{what} => 1 } violations(@_);
 
     return join ' ', sort keys %what;
 }
@@ -442,6 +448,46 @@ is(found(text => join('', map { "$_\n" } @lines) . '{"checksum":"01234'),
 is(found(seen => [ @lines,
                    journal_line(4, 'c', document => { weight => 11 }) ]),
    'content journal', 'a line was another one before');
+
+
+# -- what else would show, but not by this text
+
+sub says {
+    my ($text, %more) = @_;
+
+    ok(scalar(grep { $_->{text} =~ /$text/ } violations(%more)),
+       "it says: $text");
+}
+
+says('the answer is no document', replace => {
+    7 => request('get', 15, 16, 1, 4, b => 'none')
+});
+
+says('the ETag says 4, the document 3', replace => {
+    7 => request('get', 15, 16, 1, 4, b => text(3, 'b'))
+});
+
+says('no line of a journal: \{', lines => [ @lines[0 .. 4], '{"revision":6}' ]);
+
+says('a wrong checksum: \{', lines => [
+    @lines[0 .. 4], journal_line(6, 'e', checksum => '0123456789abcdef')
+]);
+
+my $nothing = '"revision":6}';
+
+says('no revision with a document: \{', lines => [
+    @lines[0 .. 4],
+    sprintf '{"checksum":"%016x",%s', xxh64($nothing, 0), $nothing
+]);
+
+says('it does not end with a line: .*"01234',
+     text => join('', map { "$_\n" } @lines) . '{"checksum":"01234');
+
+says('the end is revision 5, and 6 has been seen',
+     final => get(40, 41, 1, 5, 'd'));
+
+says('there is no answer at the end',
+     final => request('get', 40, 41, 1, 0, status => 500));
 
 
 # -- answers
