@@ -232,6 +232,16 @@ ngx_http_gray_record_parse(u_char *line, size_t len,
         return NGX_ERROR;
     }
 
+    record->document.data = p + sizeof(NGX_HTTP_GRAY_RECORD_DOCUMENT) - 1;
+
+    /* a sum may be right, and the line be made by somebody else */
+
+    if (line + len - record->document.data < 2 || line[len - 1] != '}') {
+        return NGX_ERROR;
+    }
+
+    record->document.len = line + len - 1 - record->document.data;
+
     n = p - line;
     text = malloc(n + 1);
 
@@ -258,9 +268,6 @@ ngx_http_gray_record_parse(u_char *line, size_t len,
     record->author = ngx_http_gray_record_member(record->meta, "author");
     record->user = ngx_http_gray_record_member(record->meta, "user");
     record->comment = ngx_http_gray_record_member(record->meta, "comment");
-
-    record->document.data = p + sizeof(NGX_HTTP_GRAY_RECORD_DOCUMENT) - 1;
-    record->document.len = line + len - 1 - record->document.data;
 
     return NGX_OK;
 }

@@ -73,7 +73,7 @@ ngx_http_gray_record_e ngx_http_gray_record_judge(const u_char *line,
 
 /*
  * Reads a good line, which must outlive the record.  NGX_OK, with what is to
- * be freed by _free(), or NGX_ERROR (memory).
+ * be freed by _free(), or NGX_ERROR (memory, or it is no record after all).
  */
 ngx_int_t ngx_http_gray_record_parse(u_char *line, size_t len,
     ngx_http_gray_record_t *record);
