@@ -59,6 +59,9 @@ static ngx_int_t ngx_http_gray_journal_open(ngx_http_gray_journal_t *journal,
     ngx_http_gray_journal_file_t *file);
 static ngx_int_t ngx_http_gray_journal_look(ngx_http_gray_journal_t *journal,
     ngx_http_gray_journal_file_t *file);
+static ngx_int_t ngx_http_gray_journal_confirm(
+    ngx_http_gray_journal_t *journal, ngx_http_gray_journal_file_t *file,
+    ngx_str_t *line);
 static ngx_int_t ngx_http_gray_journal_mend(ngx_http_gray_journal_t *journal,
     ngx_http_gray_journal_file_t *file, ngx_http_gray_journal_tail_t *tail);
 static ngx_int_t ngx_http_gray_journal_append(ngx_http_gray_journal_t *journal,
@@ -269,15 +272,60 @@ ngx_http_gray_journal_look(ngx_http_gray_journal_t *journal,
 
     /* of one who died before he could tell, or of another zone */
 
-    if (ngx_http_gray_fails("journal_found") || fdatasync(file->fd) == -1) {
+    if (ngx_http_gray_journal_confirm(journal, file, &tail.line) != NGX_OK) {
         free(tail.line.data);
-        return ngx_http_gray_journal_fail(journal, "fdatasync()");
+        return NGX_DONE;
     }
 
     journal->found = tail.line;
     journal->rc = NGX_DECLINED;
 
     return NGX_DONE;
+}
+
+
+/*
+ * The last line is to be durable.  Its sync may have failed for him who wrote
+ * it, so that another one would do nothing: it is written again, with the line
+ * feed in front of it.
+ */
+
+static ngx_int_t
+ngx_http_gray_journal_confirm(ngx_http_gray_journal_t *journal,
+    ngx_http_gray_journal_file_t *file, ngx_str_t *line)
+{
+    off_t         offset;
+    ngx_int_t     rc;
+    const u_char  lf = LF;
+
+    offset = file->size - line->len - 1;
+
+    if (offset
+        && ngx_http_gray_journal_put(journal, file->fd, &lf, 1, offset - 1)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_gray_journal_put(journal, file->fd, line->data, line->len + 1,
+                                  offset)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_gray_fails("journal_found") || fdatasync(file->fd) == -1) {
+        return ngx_http_gray_journal_fail(journal, "fdatasync()");
+    }
+
+    if (journal->mark.named) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_gray_journal_sync_dir(journal);
+    journal->mark.named = (rc == NGX_OK);
+
+    return rc;
 }
 
 
