@@ -565,10 +565,15 @@ ngx_http_gray_journal_rewrite(ngx_http_gray_journal_t *journal,
         return ngx_http_gray_journal_fail(journal, "open()");
     }
 
-    rc = ngx_http_gray_journal_replace(journal, fd, lines, first, aside,
-                                       &size);
+    if (fstat(fd, &st) == -1) {
+        rc = ngx_http_gray_journal_fail(journal, "fstat()");
 
-    if (rc != NGX_OK || fstat(fd, &st) == -1) {
+    } else {
+        rc = ngx_http_gray_journal_replace(journal, fd, lines, first, aside,
+                                           &size);
+    }
+
+    if (rc != NGX_OK) {
         (void) unlink(journal->temp);
         (void) close(fd);
         return NGX_ERROR;
