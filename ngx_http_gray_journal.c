@@ -37,6 +37,7 @@
 
 #define NGX_HTTP_GRAY_JOURNAL_FIRST   65536
 #define NGX_HTTP_GRAY_JOURNAL_PIECE   4194304
+#define NGX_HTTP_GRAY_JOURNAL_AGAIN   64
 
 /* a number of a revision that is larger is damage */
 
@@ -853,22 +854,29 @@ static ngx_int_t
 ngx_http_gray_journal_behind(int fd, u_char *data,
     ngx_http_gray_journal_tail_t *tail)
 {
-    size_t   len;
+    size_t   len, again;
     off_t    pos;
-    u_char  *p, *last;
+    u_char  *p, *first, *last;
 
     tail->torn = tail->size - tail->end;
 
     for (pos = tail->end; pos < tail->size; pos += len) {
         len = ngx_min(tail->size - pos, NGX_HTTP_GRAY_JOURNAL_PIECE);
 
-        if (ngx_http_gray_journal_get(fd, data, len, pos) != NGX_OK) {
+        /* a revision may stand on the edge of two pieces */
+
+        again = ngx_min(pos - tail->end, NGX_HTTP_GRAY_JOURNAL_AGAIN);
+
+        if (ngx_http_gray_journal_get(fd, data, again + len, pos - again)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
-        last = data + len;
+        first = data + again;
+        last = first + len;
 
-        for (p = data; p < last; p++) {
+        for (p = first; p < last; p++) {
             p = ngx_strlchr(p, last, LF);
 
             if (p == NULL) {
@@ -876,10 +884,10 @@ ngx_http_gray_journal_behind(int fd, u_char *data,
             }
 
             tail->lost++;
-            tail->torn = tail->size - (pos + (p - data) + 1);
+            tail->torn = tail->size - (pos + (p - first) + 1);
         }
 
-        ngx_http_gray_journal_damage(data, len, tail);
+        ngx_http_gray_journal_damage(data, again + len, tail);
     }
 
     /* not even a beginning of ours: whatever it was, it is kept aside */
