@@ -664,8 +664,14 @@ ngx_http_gray_journal_compact(ngx_http_gray_journal_t *journal,
         return;
     }
 
-    if (ngx_http_gray_journal_rewrite(journal, file, &lines, 0) == NGX_OK) {
+    /* nobody has read it since it was damaged: it is kept then, too */
+
+    if (ngx_http_gray_journal_rewrite(journal, file, &lines,
+                                      lines.damaged != 0)
+        == NGX_OK)
+    {
         journal->compacted = 1;
+        journal->damaged += lines.damaged;
 
     } else {
         journal->rc = NGX_OK;
