@@ -316,6 +316,7 @@ ngx_http_gray_journal_confirm(ngx_http_gray_journal_t *journal,
     }
 
     if (ngx_http_gray_fails("journal_found") || fdatasync(file->fd) == -1) {
+        journal->mark.suspect = 1;
         return ngx_http_gray_journal_fail(journal, "fdatasync()");
     }
 
@@ -361,7 +362,8 @@ ngx_http_gray_journal_mend(ngx_http_gray_journal_t *journal,
             if (ngx_http_gray_fails("journal_cut")
                 || ftruncate(file->fd, tail->end) == -1)
             {
-                rc = ngx_http_gray_journal_fail(journal, "ftruncate()");
+                ngx_http_gray_journal_lines_free(&lines);
+                return ngx_http_gray_journal_fail(journal, "ftruncate()");
             }
 
             journal->torn = tail->torn;
