@@ -26,56 +26,9 @@ my $t = Test::Gray->new->config(journal_config(workers => 2))->start;
 my %says = errors();
 my @errors = sort keys %says;
 
-my %step = (
-    journal_open      => 'opening the journal',
-    journal_create    => 'making the journal',
-    journal_read      => 'reading the journal',
-    journal_cut       => 'cutting off the torn line',
-    journal_temp      => 'making the new file',
-    journal_temp_sync => 'syncing the new file',
-    journal_aside     => 'keeping the damaged file',
-    journal_rename    => 'renaming the new file',
-    journal_write     => 'writing',
-    journal_sync      => 'syncing the journal',
-    journal_open_dir  => 'opening the directory',
-    journal_sync_dir  => 'syncing the directory',
-);
-
-# points at which a process can be killed or stopped: there is no call
-
-my %no_call = map { $_ => 1 }
-              qw(commit_locked journal_appended commit_publish
-                 commit_published);
-
-my @append = qw(journal_write journal_sync);
-my @dir = qw(journal_open_dir journal_sync_dir);
-my @begin = qw(commit_locked journal_open);
-my @end = qw(journal_appended commit_publish commit_published);
-my @anew = qw(journal_temp journal_write journal_temp_sync);
-
-# what is written, what was done to the journal before, the points that this
-# passes, in order, and the first point from which on the change is durable
-
-my @writes = (
-    [ 'a change', sub { },
-      [ @begin, @append, @end ] ],
-
-    [ 'a change that makes the journal', sub { unlink journal($t) },
-      [ @begin, 'journal_create', @append, @dir, @end ] ],
-
-    [ 'a change that cuts off a torn line', sub { tear($t) },
-      [ @begin, 'journal_read', 'journal_cut', @append, @dir, @end ] ],
-
-    [ 'a change that sets a damaged journal aside', sub { damage($t) },
-      [ @begin, 'journal_read', @anew, 'journal_aside', 'journal_rename',
-        @dir, 'journal_sync', @end ] ],
-
-    [ 'a change that makes a long journal short', sub { fill($t) },
-      [ @begin, @append, 'journal_appended', 'journal_read', 'journal_temp',
-        'journal_temp_sync', 'journal_rename', @dir, 'commit_publish',
-        'commit_published' ], 'journal_appended' ],
-);
-
+my %step = steps();
+my %no_call = map { $_ => 1 } no_calls();
+my @writes = writes($t);
 my $weight = 0;
 my %tried;
 

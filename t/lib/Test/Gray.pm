@@ -568,7 +568,10 @@ sub crash {
     my ($self) = @_;
 
     my $master = delete $self->{master} or return;
-    my @pids = ($master, children_of($master));
+
+    # the master last: a stopped process that loses its parent goes on
+
+    my @pids = (children_of($master), $master);
 
     kill 'STOP', $master;
     kill 'KILL', @pids;

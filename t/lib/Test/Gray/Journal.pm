@@ -33,7 +33,8 @@ use Test::Gray::Process;
 
 our @ISA = ('Exporter');
 our @EXPORT = qw(ask change change_by content damage errors fill gaps journal
-                 journal_config lines mended revision seen tear weight);
+                 journal_config lines mended no_calls revision seen steps tear
+                 weight writes);
 
 my $json = JSON::PP->new->utf8->canonical;
 
@@ -228,6 +229,71 @@ sub fill {
     }
 
     die "the journal does not become too long\n";
+}
+
+
+# -- the points of a write, see Test::Gray::Fault
+
+my %step = (
+    journal_open      => 'opening the journal',
+    journal_create    => 'making the journal',
+    journal_read      => 'reading the journal',
+    journal_cut       => 'cutting off the torn line',
+    journal_temp      => 'making the new file',
+    journal_temp_sync => 'syncing the new file',
+    journal_aside     => 'keeping the damaged file',
+    journal_rename    => 'renaming the new file',
+    journal_write     => 'writing',
+    journal_sync      => 'syncing the journal',
+    journal_open_dir  => 'opening the directory',
+    journal_sync_dir  => 'syncing the directory',
+    commit_locked     => 'anything, with the lock,',
+    journal_appended  => 'going on behind the line',
+    commit_publish    => 'it comes into force',
+    commit_published  => 'unlocking and the answer',
+);
+
+sub steps { return %step }
+
+
+# where a process can be killed or stopped, but there is no call to fail
+
+sub no_calls {
+    return qw(commit_locked journal_appended commit_publish commit_published);
+}
+
+
+# Each kind of write: what it is, what is to be done to the journal before, the
+# points that it passes, in order, each once; and, where what is behind is no
+# part of it, the first point at which the change is durable.
+
+sub writes {
+    my ($t) = @_;
+
+    my @begin = qw(commit_locked journal_open);
+    my @append = qw(journal_write journal_sync);
+    my @anew = qw(journal_temp journal_write journal_temp_sync);
+    my @dir = qw(journal_open_dir journal_sync_dir);
+    my @end = qw(journal_appended commit_publish commit_published);
+
+    return (
+        [ 'a change', sub { }, [ @begin, @append, @end ] ],
+
+        [ 'a change that makes the journal', sub { unlink journal($t) },
+          [ @begin, 'journal_create', @append, @dir, @end ] ],
+
+        [ 'a change that cuts off a torn line', sub { tear($t) },
+          [ @begin, 'journal_read', 'journal_cut', @append, @dir, @end ] ],
+
+        [ 'a change that sets a damaged journal aside', sub { damage($t) },
+          [ @begin, 'journal_read', @anew, 'journal_aside', 'journal_rename',
+            @dir, 'journal_sync', @end ] ],
+
+        [ 'a change that makes a long journal short', sub { fill($t) },
+          [ @begin, @append, 'journal_appended', 'journal_read',
+            'journal_temp', 'journal_temp_sync', 'journal_rename', @dir,
+            'commit_publish', 'commit_published' ], 'journal_appended' ],
+    );
 }
 
 
