@@ -376,10 +376,10 @@ ngx_http_gray_journals_recover(ngx_http_gray_release_t *release,
     current = ngx_http_gray_shm_word(release->block) >> 1;
     revision = tail.revision;
 
-    /* what was damaged had numbers, which are not to be used again */
+    /* what was damaged had numbers, not to be used again, if legible or not */
 
     if (tail.lost) {
-        revision = ngx_max(revision + tail.lost, tail.seen + 1);
+        revision = ngx_max(revision + tail.lost, tail.seen) + 1;
     }
 
     if (tail.line.len) {
