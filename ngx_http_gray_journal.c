@@ -862,9 +862,10 @@ static ngx_int_t
 ngx_http_gray_journal_behind(int fd, u_char *data,
     ngx_http_gray_journal_tail_t *tail)
 {
-    size_t   len, again;
-    off_t    pos;
-    u_char  *p, *first, *last;
+    size_t     len, again;
+    off_t      pos;
+    u_char    *p, *first, *last;
+    uint64_t   revision;
 
     tail->torn = tail->size - tail->end;
 
@@ -896,6 +897,25 @@ ngx_http_gray_journal_behind(int fd, u_char *data,
         }
 
         ngx_http_gray_journal_damage(data, again + len, tail);
+    }
+
+    /* a whole record whose line feed is something else now */
+
+    if (tail->torn > 1 && tail->torn <= NGX_HTTP_GRAY_RECORD_MAX) {
+
+        if (ngx_http_gray_journal_get(fd, data, tail->torn,
+                                      tail->size - tail->torn)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_gray_record_judge(data, tail->torn - 1, &revision)
+            != NGX_HTTP_GRAY_RECORD_DAMAGED)
+        {
+            tail->lost++;
+            tail->torn = 0;
+        }
     }
 
     /* not even a beginning of ours: whatever it was, it is kept aside */
