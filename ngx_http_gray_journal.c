@@ -56,6 +56,9 @@ typedef struct {
 } ngx_http_gray_journal_file_t;
 
 
+static void ngx_http_gray_journal_seal(ngx_http_gray_journal_t *journal,
+    ngx_http_gray_journal_file_t *file);
+static uint64_t ngx_http_gray_journal_mtime(const struct stat *st);
 static ngx_int_t ngx_http_gray_journal_open(ngx_http_gray_journal_t *journal,
     ngx_http_gray_journal_file_t *file);
 static ngx_int_t ngx_http_gray_journal_look(ngx_http_gray_journal_t *journal,
@@ -154,8 +157,37 @@ ngx_http_gray_journal_write(ngx_http_gray_journal_t *journal)
     }
 
     if (file.fd != -1) {
+        ngx_http_gray_journal_seal(journal, &file);
         (void) close(file.fd);
     }
+}
+
+
+/* what is written there by others, be it as long, shows by the time */
+
+static void
+ngx_http_gray_journal_seal(ngx_http_gray_journal_t *journal,
+    ngx_http_gray_journal_file_t *file)
+{
+    struct stat                    st;
+    ngx_http_gray_journal_mark_t  *mark;
+
+    mark = &journal->mark;
+
+    if (fstat(file->fd, &st) == 0
+        && mark->dev == (uint64_t) st.st_dev
+        && mark->ino == (uint64_t) st.st_ino
+        && mark->size == (uint64_t) st.st_size)
+    {
+        mark->mtime = ngx_http_gray_journal_mtime(&st);
+    }
+}
+
+
+static uint64_t
+ngx_http_gray_journal_mtime(const struct stat *st)
+{
+    return (uint64_t) st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
 
@@ -218,7 +250,8 @@ ngx_http_gray_journal_open(ngx_http_gray_journal_t *journal,
 
     if (journal->mark.dev != (uint64_t) st.st_dev
         || journal->mark.ino != (uint64_t) st.st_ino
-        || journal->mark.size != (uint64_t) st.st_size)
+        || journal->mark.size != (uint64_t) st.st_size
+        || journal->mark.mtime != ngx_http_gray_journal_mtime(&st))
     {
         journal->mark.dev = st.st_dev;
         journal->mark.ino = st.st_ino;
@@ -1115,7 +1148,8 @@ ngx_http_gray_journal_moved(const char *path,
 
     return mark->size != (uint64_t) st.st_size
            || mark->dev != (uint64_t) st.st_dev
-           || mark->ino != (uint64_t) st.st_ino;
+           || mark->ino != (uint64_t) st.st_ino
+           || mark->mtime != ngx_http_gray_journal_mtime(&st);
 }
 
 

@@ -38,6 +38,7 @@ typedef struct {
     uint64_t                        dev;
     uint64_t                        ino;
     uint64_t                        size;       /* 0: nothing is known */
+    uint64_t                        mtime;      /* ns */
     uint64_t                        revision;   /* of the last record */
     uint64_t                        records;
     uint64_t                        named;      /* the directory was synced */
