@@ -566,6 +566,12 @@ ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
         rules->baseline = rules->variants;
     }
 
+    /* what is judged has a fault for that already */
+
+    if (rules->nvariants == 0 && cp->conditions.tests.faults == NULL) {
+        return NGX_ERROR;
+    }
+
     return NGX_OK;
 }
 
