@@ -142,9 +142,15 @@ ngx_http_gray_journal_write(ngx_http_gray_journal_t *journal)
 
     file.fd = -1;
 
-    if (ngx_http_gray_journal_open(journal, &file) == NGX_OK
-        && ngx_http_gray_journal_look(journal, &file) == NGX_OK
-        && ngx_http_gray_journal_append(journal, &file) == NGX_OK)
+    if (ngx_http_gray_journal_open(journal, &file) != NGX_OK) {
+
+        /* once it can be opened, be it the same file, it is looked at */
+
+        journal->mark.size = 0;
+        journal->mark.revision = 0;
+
+    } else if (ngx_http_gray_journal_look(journal, &file) == NGX_OK
+               && ngx_http_gray_journal_append(journal, &file) == NGX_OK)
     {
         journal->rc = NGX_OK;
 
