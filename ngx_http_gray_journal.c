@@ -848,13 +848,9 @@ ngx_http_gray_journal_piece(u_char *data, size_t len, size_t stop,
 
     for (next = end; next > data; next = p) {
 
-        p = next - 1;
+        p = memrchr(data, LF, next - data);
 
-        while (p > data && *p != LF) {
-            p--;
-        }
-
-        if (*p != LF) {
+        if (p == NULL) {
             break;
         }
 
@@ -925,7 +921,7 @@ ngx_http_gray_journal_behind(int fd, u_char *data,
         last = first + len;
 
         for (p = first; p < last; p++) {
-            p = ngx_strlchr(p, last, LF);
+            p = memchr(p, LF, last - p);
 
             if (p == NULL) {
                 break;
@@ -987,7 +983,7 @@ ngx_http_gray_journal_damage(u_char *data, size_t len,
     last = data + len;
 
     for (p = data; p < last; p++) {
-        p = ngx_strlchr(p, last, name[0]);
+        p = memchr(p, name[0], last - p);
 
         if (p == NULL) {
             return;
