@@ -151,6 +151,8 @@ ngx_http_gray_commit_durable(ngx_http_gray_commit_t *commit)
     } else {
         commit->journal.err = ngx_errno;
         commit->journal.failed = "the lock";
+
+        ngx_http_gray_journals_unknown(commit->release, commit->journal.err);
     }
 
     if (rc != NGX_DONE) {

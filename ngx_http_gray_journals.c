@@ -272,6 +272,21 @@ ngx_http_gray_journals_report(ngx_http_gray_release_t *release,
 }
 
 
+/* who has the lock by now may overwrite this: it knows better */
+
+void
+ngx_http_gray_journals_unknown(ngx_http_gray_release_t *release, ngx_err_t err)
+{
+    ngx_http_gray_journal_mark_t  *mark;
+
+    mark = &release->block->journal;
+
+    mark->error = err;
+    mark->size = 0;
+    mark->revision = 0;
+}
+
+
 const char *
 ngx_http_gray_journals_error(ngx_http_gray_release_t *release, u_char *buf,
     size_t size)

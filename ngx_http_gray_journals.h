@@ -71,6 +71,10 @@ void ngx_http_gray_journals_settle_locked(ngx_http_gray_release_t *release,
 ngx_int_t ngx_http_gray_journals_fits(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 
+/* without the lock, as that cannot be had: the next one looks at the file */
+void ngx_http_gray_journals_unknown(ngx_http_gray_release_t *release,
+    ngx_err_t err);
+
 /* of the last visit of any process: a text for people, NULL if it was fine */
 const char *ngx_http_gray_journals_error(ngx_http_gray_release_t *release,
     u_char *buf, size_t size);
