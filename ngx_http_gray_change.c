@@ -442,6 +442,10 @@ ngx_http_gray_change_compose(ngx_http_gray_change_t *change,
                                              &faults);
         break;
 
+    case NGX_BUSY:
+        *answer = ngx_http_gray_history_unread(change->request);
+        break;
+
     default: /* NGX_ERROR */
         *answer = ngx_http_gray_change_short(change);
         break;

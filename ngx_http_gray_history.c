@@ -41,9 +41,7 @@ ngx_http_gray_history(ngx_http_request_t *r, ngx_http_gray_release_t *release,
     ngx_http_gray_journal_lines_t  lines;
 
     if (ngx_http_gray_history_read(release, &lines, &first) != NGX_OK) {
-        return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "the journal of the release cannot be read, "
-                                "see the error log");
+        return ngx_http_gray_history_unread(r);
     }
 
     if (revision == 0) {
@@ -64,6 +62,15 @@ ngx_http_gray_history(ngx_http_request_t *r, ngx_http_gray_release_t *release,
 
 
 ngx_int_t
+ngx_http_gray_history_unread(ngx_http_request_t *r)
+{
+    return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "the journal of the release cannot be read, "
+                                "see the error log");
+}
+
+
+ngx_int_t
 ngx_http_gray_history_none(ngx_http_request_t *r,
     ngx_http_gray_release_t *release)
 {
@@ -73,7 +80,7 @@ ngx_http_gray_history_none(ngx_http_request_t *r,
 }
 
 
-/* also where there is no journal yet; "first" is the first one to be shown */
+/* there is a journal since nginx started; "first" is the first to be shown */
 
 static ngx_int_t
 ngx_http_gray_history_read(ngx_http_gray_release_t *release,
@@ -94,11 +101,7 @@ ngx_http_gray_history_read(ngx_http_gray_release_t *release,
 
     rc = ngx_http_gray_journal_lines(journal.path, lines);
 
-    if (rc == NGX_DECLINED) {
-        return NGX_OK;
-    }
-
-    if (rc == NGX_ERROR) {
+    if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
                       "gray: \"%s\" cannot be read", journal.path);
         return NGX_ERROR;
@@ -229,7 +232,7 @@ ngx_http_gray_history_document(ngx_http_gray_release_t *release,
     }
 
     if (ngx_http_gray_history_read(release, &lines, &first) != NGX_OK) {
-        return NGX_ERROR;
+        return NGX_BUSY;
     }
 
     rc = NGX_ERROR;

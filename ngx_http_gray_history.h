@@ -27,10 +27,13 @@ ngx_int_t ngx_http_gray_history(ngx_http_request_t *r,
 ngx_int_t ngx_http_gray_history_none(ngx_http_request_t *r,
     ngx_http_gray_release_t *release);
 
+/* ... or that it cannot be read now */
+ngx_int_t ngx_http_gray_history_unread(ngx_http_request_t *r);
+
 /*
  * The document, with its allocation, of what "body" names: {"revision": N}.
  * NGX_OK with what is to be freed by ngx_http_gray_json_free(); NGX_DECLINED
- * with faults; NGX_ERROR (memory).
+ * with faults; NGX_BUSY where the journal cannot be read; NGX_ERROR (memory).
  */
 ngx_int_t ngx_http_gray_history_document(ngx_http_gray_release_t *release,
     const ngx_http_gray_json_t *body, ngx_http_gray_json_t **doc,
