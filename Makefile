@@ -52,6 +52,9 @@ valgrind: ## the tests of CORE under valgrind
 bench: ## instructions and requests a second, beside other ways
 	@util/bench
 
+bench-writes: ## what writes and their journals cost, with bounds
+	@util/bench-writes
+
 bench-rules: ## what rules cost in instructions, with bounds
 	@util/bench-rules
 
@@ -81,4 +84,5 @@ clean: ## remove build/
 	rm -rf build
 
 .PHONY: help build install demo test unit check asan static valgrind bench \
-	bench-rules differential fuzz reliability coverage torture soak devices clean
+	bench-writes bench-rules differential fuzz reliability coverage torture \
+	soak devices clean

@@ -159,7 +159,7 @@ ngx_http_gray_follow_look(void *data)
 
         revision = ngx_http_gray_shm_word(block) >> 1;
 
-        item->moved = revision > block->journal.revision
+        item->moved = revision != block->journal.revision
                       || block->journal.suspect
                       || ngx_http_gray_journal_moved(item->path,
                                                      &block->journal);

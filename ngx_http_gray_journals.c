@@ -147,7 +147,7 @@ ngx_http_gray_journals_visit(ngx_http_gray_release_t *release,
     journal->mark = block->journal;
     journal->revision = ngx_http_gray_shm_word(block) >> 1;
 
-    if (block->journal.revision < journal->revision
+    if (block->journal.revision != journal->revision
         || block->journal.suspect
         || ngx_http_gray_journal_moved(journal->path, &block->journal))
     {

@@ -9,7 +9,8 @@ package Bench::Nginx;
 #
 # An nginx with a directory below $dir.  In its configuration %%DIR%% is that
 # directory, and %%PORT%% and %%PORT_name%% are free ports: its own and those
-# of $ports, which are shared.  It is one process, unless "master" is given.
+# of $ports, which are shared.  It is one process, unless "master" is given,
+# and then one worker, unless "workers" says how many.
 
 use strict;
 use warnings;
@@ -50,6 +51,7 @@ sub new {
         ports   => { '' => port(), %$ports },
         modules => [],
         master  => 0,
+        workers => 1,
         %option
     }, $class;
 
@@ -64,7 +66,7 @@ sub new {
     $head .= <<"END";
 daemon off;
 master_process $master;
-worker_processes 1;
+worker_processes $self->{workers};
 pid $self->{dir}/pid;
 error_log $self->{dir}/error.log notice;
 
