@@ -582,6 +582,7 @@ ngx_http_gray_journal_rewrite(ngx_http_gray_journal_t *journal,
     ngx_uint_t   first;
     struct stat  st;
 
+    size = 0;
     bytes = 0;
 
     for (first = lines->nlines; first; first--) {
