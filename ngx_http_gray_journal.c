@@ -286,6 +286,10 @@ ngx_http_gray_journal_look(ngx_http_gray_journal_t *journal,
         }
     }
 
+    /* until it is mended */
+
+    journal->mark.size = 0;
+
     rc = ngx_http_gray_journal_end(file->fd, file->size, &tail);
 
     if (rc == NGX_ERROR) {

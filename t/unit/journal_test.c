@@ -1228,6 +1228,66 @@ test_failures(void **state)
 }
 
 
+/*
+ * What the zone did not come to publish is read again, and found to be damaged
+ * and torn; mending fails.  The next one must not believe in what was known.
+ */
+
+static void
+test_not_mended(void **state)
+{
+    u_char                         data[4096];
+    size_t                         len, ends[3];
+    ngx_uint_t                     n, done;
+    struct stat                    st;
+    ngx_http_gray_journal_t        journal, next;
+    ngx_http_gray_journal_lines_t  lines;
+
+    (void) state;
+
+    for (n = 1, done = 0; !done; n++) {
+        len = file(data, 3, ends);
+        data[20] ^= 1;
+        data[len - 1] = '}';
+        put(path, data, len);
+        assert_int_equal(stat(path, &st), 0);
+
+        visit(&journal, 2);
+        journal.mark.dev = st.st_dev;
+        journal.mark.ino = st.st_ino;
+        journal.mark.size = st.st_size;
+        journal.mark.revision = 3;
+        journal.mark.records = 3;
+        journal.line = record(3, 77, 40);
+
+        works();
+        failing = n;
+        ngx_http_gray_journal_write(&journal);
+        done = calls < n;
+        works();
+
+        visit(&next, 2 + (journal.rc == NGX_OK));
+        next.mark = journal.mark;
+        next.line = record(next.revision + 1, 88, 40);
+
+        ngx_http_gray_journal_write(&next);
+
+        assert_int_equal(next.rc, NGX_OK);
+        assert_int_equal(last_id(), 88);
+
+        assert_int_equal(ngx_http_gray_journal_lines(path, &lines), NGX_OK);
+        assert_int_equal(lines.nlines, 2 + (journal.rc == NGX_OK));
+        ngx_http_gray_journal_lines_free(&lines);
+
+        ngx_http_gray_journal_free(&journal);
+        ngx_http_gray_journal_free(&next);
+        (void) __real_unlink(bad);
+    }
+
+    assert_true(n > 15);
+}
+
+
 static void
 test_read_failures(void **state)
 {
@@ -1376,6 +1436,7 @@ main(void)
         cmocka_unit_test(test_compaction_damaged),
         cmocka_unit_test(test_marks),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_not_mended),
         cmocka_unit_test(test_read_failures),
         cmocka_unit_test(test_paths)
     };
