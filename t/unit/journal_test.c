@@ -614,8 +614,8 @@ test_newer(void **state)
     (void) state;
 
     len = file(data, 2, ends);
-    len += sprintf((char *) data + len, "{\"checksum\":\"0123456789abcdef\",%s\n",
-                   rest);
+    len += sprintf((char *) data + len,
+                   "{\"checksum\":\"0123456789abcdef\",%s\n", rest);
     sprintf(digits, "%016llx", (unsigned long long)
             XXH64(rest, sizeof(rest) - 1, 0));
     memcpy(data + ends[1] + 13, digits, 16);
