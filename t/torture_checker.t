@@ -493,9 +493,11 @@ says('there is no answer at the end',
 # -- answers
 
 for my $status (500, 502, 503) {
-    is(found(records => [ request('decision', 31, 32, 1, 0,
-                                  status => $status) ]),
-       'status', "a client gets $status");
+    for my $kind ('decision', 'site', 'history') {
+        is(found(records => [ request($kind, 31, 32, 1, 0,
+                                      status => $status) ]),
+           'status', "$kind: a client gets $status");
+    }
 }
 
 is(found(records => [ refused(31, 32, 'x', 500) ]), 'status',

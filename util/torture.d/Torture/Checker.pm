@@ -142,6 +142,8 @@ sub add {
         return;
     }
 
+    return if $r->{kind} eq 'site';
+
     # what the journal has is no state of a zone
 
     if ($r->{kind} eq 'history') {

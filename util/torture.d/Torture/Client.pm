@@ -145,6 +145,15 @@ sub decide {
 }
 
 
+# a request to an upstream, of a user who is drawn
+
+sub visit {
+    my ($self) = @_;
+
+    return $self->ask('site', 'GET', '/?uid=' . int rand 100000, []);
+}
+
+
 # the live document, and what the history has of a revision up to it
 
 sub look_back {

@@ -4,7 +4,7 @@ package Torture::Record;
 #
 # What a client writes down about a request, one a line:
 #
-#     kind      write, get, decision or history
+#     kind      write, get, decision, history, or site: what is proxied
 #     who       the client's name
 #     start     when it was sent, and
 #     end       when the answer was there, by the monotonic clock

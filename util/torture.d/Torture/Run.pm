@@ -77,19 +77,26 @@ sub know {
 
 # -- clients
 
-# wrk, of users that differ
+# wrk, of users that differ, and one who writes down what he gets; more of
+# these where there is no wrk
 
 sub load {
     my ($self, $seconds) = @_;
 
-    return unless $self->{wrk};
-
     my $t = $self->{t};
+    my $wrk = $self->{wrk};
 
-    if ((capture('wrk', '-v'))[1] !~ /^wrk /) {
+    if ($wrk && (capture('wrk', '-v'))[1] !~ /^wrk /) {
         print "wrk is missing, there is less load\n";
-        return;
+        $wrk = 0;
     }
+
+    push @{ $self->{others} },
+         map { $self->client("site-$_", $wrk ? 0.01 : 0,
+                             sub { $_[0]->visit }, keep => $_ % 2) }
+         1 .. ($wrk ? 2 : 8);
+
+    return unless $wrk;
 
     my $script = $t->write_file('wrk.lua', <<'END');
 local n = 0
@@ -347,9 +354,10 @@ sub report {
            . "made\n", $made, $checker->{last} || 0,
            $checker->{explained} || 0;
 
-    printf "%d documents, %d of the history and %d decisions checked, %d "
-           . "requests without an answer\n",
-           (map { $_ || 0 } @{ $checker->{count} }{qw(get history decision)}),
+    printf "%d documents, %d of the history, %d decisions and %d pages "
+           . "checked, %d requests without an answer\n",
+           (map { $_ || 0 }
+                @{ $checker->{count} }{qw(get history decision site)}),
            scalar @{ $checker->{broken} || [] };
 
     printf "%d saw less than other zones had, by %.3f s at most\n",
