@@ -184,7 +184,8 @@ ngx_int_t
 ngx_http_gray_journals_visited_locked(ngx_http_gray_release_t *release,
     ngx_http_gray_journal_t *journal, ngx_log_t *log)
 {
-    uint64_t  revision;
+    uint64_t   revision;
+    ngx_int_t  rc;
 
     ngx_http_gray_journals_report(release, journal, log);
 
@@ -196,15 +197,24 @@ ngx_http_gray_journals_visited_locked(ngx_http_gray_release_t *release,
 
     if (ngx_http_gray_record_judge(journal->found.data, journal->found.len,
                                    &revision)
-        != NGX_HTTP_GRAY_RECORD_GOOD
-        || ngx_http_gray_journals_adopt(release, &journal->found, revision,
-                                        log)
-           != NGX_OK)
+        != NGX_HTTP_GRAY_RECORD_GOOD)
     {
         return NGX_ERROR;
     }
 
-    return NGX_DECLINED;
+    rc = ngx_http_gray_journals_adopt(release, &journal->found, revision, log);
+
+    if (rc == NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    /* what is too long now is so next time, but memory may be there again */
+
+    if (rc == NGX_ERROR) {
+        release->block->journal.size = 0;
+    }
+
+    return NGX_ERROR;
 }
 
 
@@ -339,7 +349,7 @@ ngx_http_gray_journals_adopt(ngx_http_gray_release_t *release,
                       "%uz bytes long, more than the zone takes: document=SIZE "
                       "of gray_zone", &release->name, revision,
                       snapshot.text.len);
-        return NGX_ERROR;
+        return NGX_DECLINED;
     }
 
     if (rc == NGX_OK) {
