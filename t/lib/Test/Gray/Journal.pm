@@ -59,17 +59,16 @@ sub journal_config {
 
     my $workers = $option{workers} || 2;
     my $history = $option{history} || 4;
+    my $state = $option{state} || 'state';
     my $main = $option{main} || '';
-    my $http = $option{http} || '';
 
     return <<"END";
 worker_processes $workers;
 $main
 
 http {
-    gray_zone gray 1m state=state history=$history;
+    gray_zone gray 1m state=$state history=$history;
     keepalive_requests 1000000;
-    $http
 
     gray_release app {
         zone    gray;
