@@ -86,7 +86,9 @@ static ngx_int_t
 ngx_http_gray_history_read(ngx_http_gray_release_t *release,
     ngx_http_gray_journal_lines_t *lines, ngx_uint_t *first)
 {
+    uint64_t                 revision;
     ngx_int_t                rc;
+    ngx_uint_t               tries;
     ngx_http_gray_journal_t  journal;
 
     ngx_memzero(lines, sizeof(ngx_http_gray_journal_lines_t));
@@ -99,12 +101,27 @@ ngx_http_gray_history_read(ngx_http_gray_release_t *release,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_gray_journal_lines(journal.path, lines);
+    /* a writer may cut it meanwhile, as he takes back what cannot be synced */
+
+    tries = 0;
+
+    do {
+        rc = ngx_http_gray_journal_lines(journal.path, lines);
+
+    } while (rc == NGX_ERROR && ngx_errno == NGX_EAGAIN && tries++ < 3);
 
     if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
                       "gray: \"%s\" cannot be read", journal.path);
         return NGX_ERROR;
+    }
+
+    /* what is not in force may never be */
+
+    revision = ngx_http_gray_shm_word(release->block) >> 1;
+
+    while (lines->nlines && lines->revision[lines->nlines - 1] > revision) {
+        lines->nlines--;
     }
 
     if (lines->nlines > release->zone->history) {

@@ -166,6 +166,12 @@ ngx_http_gray_journal_write(ngx_http_gray_journal_t *journal)
         ngx_http_gray_journal_seal(journal, &file);
         (void) close(file.fd);
     }
+
+    /* it is looked at once more, to be synced */
+
+    if (journal->relaxed) {
+        journal->mark.size = 0;
+    }
 }
 
 
@@ -309,17 +315,19 @@ ngx_http_gray_journal_look(ngx_http_gray_journal_t *journal,
 
     file->last = tail.revision;
 
+    if (tail.line.len && !journal->relaxed
+        && ngx_http_gray_journal_confirm(journal, file, &tail.line) != NGX_OK)
+    {
+        free(tail.line.data);
+        return NGX_DONE;
+    }
+
     if (tail.revision <= journal->revision) {
         free(tail.line.data);
         return NGX_OK;
     }
 
     /* of one who died before he could tell, or of another zone */
-
-    if (ngx_http_gray_journal_confirm(journal, file, &tail.line) != NGX_OK) {
-        free(tail.line.data);
-        return NGX_DONE;
-    }
 
     journal->found = tail.line;
     journal->rc = NGX_DECLINED;

@@ -30,6 +30,8 @@
 static void ngx_http_gray_journals_cleanup(void *data);
 static ngx_int_t ngx_http_gray_journals_base(ngx_http_gray_release_t *release,
     ngx_http_gray_journal_t *journal);
+static void ngx_http_gray_journals_note(ngx_http_gray_journal_mark_t *known,
+    ngx_http_gray_journal_mark_t *mark);
 static void ngx_http_gray_journals_report(ngx_http_gray_release_t *release,
     ngx_http_gray_journal_t *journal, ngx_log_t *log);
 static ngx_int_t ngx_http_gray_journals_adopt(
@@ -189,7 +191,7 @@ ngx_http_gray_journals_visited_locked(ngx_http_gray_release_t *release,
 
     ngx_http_gray_journals_report(release, journal, log);
 
-    release->block->journal = journal->mark;
+    ngx_http_gray_journals_note(&release->block->journal, &journal->mark);
 
     if (journal->rc != NGX_DECLINED) {
         return journal->rc;
@@ -215,6 +217,29 @@ ngx_http_gray_journals_visited_locked(ngx_http_gray_release_t *release,
     }
 
     return NGX_ERROR;
+}
+
+
+/* a process that dies in here leaves nothing that is known of the file */
+
+static void
+ngx_http_gray_journals_note(ngx_http_gray_journal_mark_t *known,
+    ngx_http_gray_journal_mark_t *mark)
+{
+    uint64_t                      size;
+    ngx_http_gray_journal_mark_t  note;
+
+    size = mark->size;
+
+    note = *mark;
+    note.size = 0;
+
+    __atomic_store_n(&known->size, 0, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    *known = note;
+
+    __atomic_store_n(&known->size, size, __ATOMIC_RELEASE);
 }
 
 
@@ -325,13 +350,35 @@ static ngx_int_t
 ngx_http_gray_journals_adopt(ngx_http_gray_release_t *release,
     ngx_str_t *line, uint64_t revision, ngx_log_t *log)
 {
-    ngx_int_t                 rc;
-    ngx_http_gray_record_t    record;
-    ngx_http_gray_snapshot_t  snapshot;
+    ngx_int_t                    rc;
+    ngx_http_gray_json_t        *doc;
+    ngx_http_gray_record_t       record;
+    ngx_http_gray_snapshot_t     snapshot;
+    ngx_http_gray_json_error_t   err;
 
     if (ngx_http_gray_record_parse(line->data, line->len, &record) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    /* somebody may have made it by hand, with the right checksum */
+
+    doc = ngx_http_gray_json_parse(record.document.data, record.document.len,
+                                   &err);
+    if (doc == NULL) {
+        ngx_http_gray_record_free(&record);
+
+        if (err.line == 0) {
+            return NGX_ERROR;
+        }
+
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "gray: release \"%V\": revision %uL of the journal is no "
+                      "JSON: %s in column %ui", &release->name, revision,
+                      err.detail, err.column);
+        return NGX_DECLINED;
+    }
+
+    ngx_http_gray_json_free(doc);
 
     ngx_memzero(&snapshot, sizeof(ngx_http_gray_snapshot_t));
 

@@ -176,7 +176,7 @@ ngx_http_gray_record_judge(const u_char *line, size_t len, uint64_t *revision)
 }
 
 
-/* of 1 to 18 digits: what follows it, or NULL */
+/* of 1 to 15 digits, so that a double holds it: what follows it, or NULL */
 
 static const u_char *
 ngx_http_gray_record_number(const u_char *p, const u_char *last,
@@ -187,7 +187,7 @@ ngx_http_gray_record_number(const u_char *p, const u_char *last,
     *number = 0;
 
     for (start = p; p < last && *p >= '0' && *p <= '9'; p++) {
-        if (p - start == 18) {
+        if (p - start == 15) {
             return NULL;
         }
 

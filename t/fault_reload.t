@@ -18,7 +18,7 @@ use Time::HiRes;
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
 use Test::Gray::Fault;
-use Test::Gray::Journal;
+use Test::Gray::Record;
 use Test::Gray::Process;
 
 my $t = Test::Gray->new;

@@ -17,7 +17,7 @@ use Time::HiRes;
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
 use Test::Gray::Fault;
-use Test::Gray::Journal;
+use Test::Gray::Record;
 use Test::Gray::Process;
 
 plan(skip_all => 'a wrapper is not upgraded') if $ENV{TEST_NGINX_WRAPPER};
