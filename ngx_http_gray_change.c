@@ -51,8 +51,6 @@ typedef ngx_int_t (*ngx_http_gray_change_pt)(ngx_http_gray_change_t *change,
 static ngx_int_t ngx_http_gray_change_run(ngx_http_gray_change_t *change);
 static ngx_int_t ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
     ngx_int_t *answer);
-static ngx_uint_t ngx_http_gray_change_upgraded(
-    ngx_http_gray_release_t *release);
 static ngx_int_t ngx_http_gray_change_compose(ngx_http_gray_change_t *change,
     ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_change_replace(ngx_http_gray_change_t *change,
@@ -323,7 +321,11 @@ ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
         return NGX_DONE;
     }
 
-    if (ngx_http_gray_change_upgraded(change->release)) {
+    /* with a journal, the new nginx learns of it */
+
+    if (change->release->zone->journals == NULL
+        && ngx_http_gray_release_upgraded())
+    {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "nginx is being upgraded and this connection "
                                 "is one to an old worker, connect again; it "
@@ -371,47 +373,6 @@ ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
     }
 
     return NGX_OK;
-}
-
-
-/*
- * After SIGUSR2 there is another nginx with a zone of its own, and nobody else
- * would learn of a change here, unless there is a journal.  The master renames
- * its pid file then, and renames it back where the new one is gone.
- */
-
-static ngx_uint_t
-ngx_http_gray_change_upgraded(ngx_http_gray_release_t *release)
-{
-    int               fd;
-    char              text[NGX_INT64_LEN + 2];
-    ssize_t           n;
-    ngx_core_conf_t  *ccf;
-
-    if (release->zone->journals) {
-        return 0;
-    }
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
-                                           ngx_core_module);
-
-    fd = open((char *) ccf->oldpid.data, O_RDONLY|O_CLOEXEC|O_NONBLOCK);
-
-    if (fd == -1) {
-        return 0;
-    }
-
-    n = read(fd, text, sizeof(text) - 1);
-
-    (void) close(fd);
-
-    if (n <= 0) {
-        return 0;
-    }
-
-    text[n] = '\0';
-
-    return strtol(text, NULL, 10) == (long) ngx_parent;
 }
 
 
@@ -670,6 +631,14 @@ ngx_http_gray_change_failed(ngx_http_gray_change_t *change)
                                 "the journal of the release was written by a "
                                 "newer version of the module, and is left "
                                 "alone; nothing was changed");
+    }
+
+    if (journal->rc == NGX_DECLINED) {
+        return ngx_http_gray_reply_problem(change->request,
+                                NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "the journal of the release has a newer "
+                                "revision that cannot be used, see the error "
+                                "log; nothing was changed");
     }
 
     if (journal->err == 0) {

@@ -26,24 +26,28 @@
 #include "ngx_http_gray_failpoint.h"
 
 
-#define NGX_HTTP_GRAY_COMMIT_PAUSE  2      /* ms */
+#define NGX_HTTP_GRAY_COMMIT_PAUSE    2      /* ms */
+#define NGX_HTTP_GRAY_COMMIT_LISTING  20     /* ms */
 
 
 static ngx_int_t ngx_http_gray_commit_try(ngx_http_gray_commit_t *commit);
 static ngx_int_t ngx_http_gray_commit_plain(ngx_http_gray_commit_t *commit);
 static ngx_int_t ngx_http_gray_commit_durable(ngx_http_gray_commit_t *commit);
+static void ngx_http_gray_commit_hurry(ngx_http_gray_journals_t *journals);
 static ngx_int_t ngx_http_gray_commit_begin(ngx_http_gray_commit_t *commit);
 static void ngx_http_gray_commit_step(void *data);
 static void ngx_http_gray_commit_synced(void *data);
 static ngx_int_t ngx_http_gray_commit_publish(ngx_http_gray_commit_t *commit);
 static void ngx_http_gray_commit_publish_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_gray_commit_wait(ngx_http_gray_commit_t *commit,
-    ngx_msec_t since, ngx_event_handler_pt handler);
+    ngx_event_handler_pt handler);
 static void ngx_http_gray_commit_handler(ngx_event_t *ev);
 static void ngx_http_gray_commit_end(ngx_http_gray_commit_t *commit,
     ngx_int_t rc);
 static void ngx_http_gray_commit_unlock(ngx_http_gray_commit_t *commit);
 static void ngx_http_gray_commit_unqueue(ngx_http_gray_commit_t *commit);
+static void ngx_http_gray_commit_next(ngx_http_gray_journals_t *journals,
+    ngx_uint_t held);
 static void ngx_http_gray_commit_free(ngx_http_gray_commit_t *commit);
 static ngx_http_gray_journals_t *ngx_http_gray_commit_journals(
     ngx_http_gray_commit_t *commit);
@@ -71,6 +75,8 @@ ngx_http_gray_commit_start(ngx_http_gray_commit_t *commit)
 {
     commit->since = ngx_current_msec;
     commit->tried = ngx_current_msec;
+    commit->patience = commit->text.data ? NGX_HTTP_GRAY_COMMIT_PATIENCE
+                                         : NGX_HTTP_GRAY_COMMIT_QUIET;
 
     ngx_memzero(&commit->task.event, sizeof(ngx_event_t));
 
@@ -103,8 +109,7 @@ ngx_http_gray_commit_plain(ngx_http_gray_commit_t *commit)
         return rc;
     }
 
-    return ngx_http_gray_commit_wait(commit, commit->tried,
-                                     ngx_http_gray_commit_handler);
+    return ngx_http_gray_commit_wait(commit, ngx_http_gray_commit_handler);
 }
 
 
@@ -117,6 +122,8 @@ ngx_http_gray_commit_durable(ngx_http_gray_commit_t *commit)
     journals = ngx_http_gray_commit_journals(commit);
 
     if (!commit->queued) {
+        ngx_http_gray_commit_hurry(journals);
+
         ngx_queue_insert_tail(&journals->waiting, &commit->queue);
         commit->queued = 1;
     }
@@ -133,11 +140,9 @@ ngx_http_gray_commit_durable(ngx_http_gray_commit_t *commit)
     rc = ngx_http_gray_directory_lock(&journals->directory, ngx_cycle->log);
 
     if (rc == NGX_AGAIN) {
-        ngx_http_gray_shm_want(commit->release->zone);
-
-        rc = ngx_http_gray_commit_wait(commit, commit->tried,
-                                       ngx_http_gray_commit_handler);
+        rc = ngx_http_gray_commit_wait(commit, ngx_http_gray_commit_handler);
         if (rc == NGX_AGAIN) {
+            ngx_http_gray_directory_give_up(&journals->directory);
             ngx_http_gray_commit_unqueue(commit);
         }
 
@@ -146,6 +151,7 @@ ngx_http_gray_commit_durable(ngx_http_gray_commit_t *commit)
 
     if (rc == NGX_OK) {
         commit->locked = 1;
+        commit->held = 1;
         rc = ngx_http_gray_commit_begin(commit);
 
     } else {
@@ -161,6 +167,25 @@ ngx_http_gray_commit_durable(ngx_http_gray_commit_t *commit)
     }
 
     return rc;
+}
+
+
+/* somebody comes to wait behind one that has time */
+
+static void
+ngx_http_gray_commit_hurry(ngx_http_gray_journals_t *journals)
+{
+    ngx_queue_t             *head;
+    ngx_http_gray_commit_t  *first;
+
+    if (ngx_queue_empty(&journals->waiting)) {
+        return;
+    }
+
+    head = ngx_queue_head(&journals->waiting);
+    first = ngx_queue_data(head, ngx_http_gray_commit_t, queue);
+
+    first->patience = NGX_HTTP_GRAY_COMMIT_PATIENCE;
 }
 
 
@@ -278,8 +303,18 @@ ngx_http_gray_commit_publish(ngx_http_gray_commit_t *commit)
                                        &commit->text, commit->origin);
 
     if (rc == NGX_AGAIN) {
-        rc = ngx_http_gray_commit_wait(commit, commit->tried,
+        rc = ngx_http_gray_commit_wait(commit,
                                        ngx_http_gray_commit_publish_handler);
+    }
+
+    (void) ngx_http_gray_fails("commit_published");
+
+    /* the master did not wait for us, and has taken along what was before */
+
+    if (rc == NGX_OK
+        && commit->release->block->moves != commit->release->moves)
+    {
+        rc = NGX_ABORT;
     }
 
     if (rc != NGX_OK && rc != NGX_DONE) {
@@ -287,8 +322,6 @@ ngx_http_gray_commit_publish(ngx_http_gray_commit_t *commit)
         commit->journal.failed = "the zone's lock";
         rc = NGX_ERROR;
     }
-
-    (void) ngx_http_gray_fails("commit_published");
 
     return rc;
 }
@@ -315,10 +348,10 @@ ngx_http_gray_commit_publish_handler(ngx_event_t *ev)
  */
 
 static ngx_int_t
-ngx_http_gray_commit_wait(ngx_http_gray_commit_t *commit, ngx_msec_t since,
+ngx_http_gray_commit_wait(ngx_http_gray_commit_t *commit,
     ngx_event_handler_pt handler)
 {
-    if (ngx_current_msec - since >= NGX_HTTP_GRAY_COMMIT_PATIENCE) {
+    if (ngx_current_msec - commit->tried >= commit->patience) {
         return NGX_AGAIN;
     }
 
@@ -381,15 +414,10 @@ ngx_http_gray_commit_unlock(ngx_http_gray_commit_t *commit)
 }
 
 
-/* wakes up the next one; others may have waited as long, so not at once then */
-
 static void
 ngx_http_gray_commit_unqueue(ngx_http_gray_commit_t *commit)
 {
-    ngx_msec_t                 pause;
     ngx_uint_t                 first;
-    ngx_queue_t               *head;
-    ngx_http_gray_commit_t    *next;
     ngx_http_gray_journals_t  *journals;
 
     if (!commit->queued) {
@@ -402,30 +430,48 @@ ngx_http_gray_commit_unqueue(ngx_http_gray_commit_t *commit)
     ngx_queue_remove(&commit->queue);
     commit->queued = 0;
 
-    if (!first || ngx_queue_empty(&journals->waiting)) {
+    if (first) {
+        ngx_http_gray_commit_next(journals, commit->held);
+    }
+}
+
+
+void
+ngx_http_gray_commit_wake(ngx_http_gray_zone_t *zone)
+{
+    ngx_http_gray_commit_next(zone->journals, 1);
+}
+
+
+/* who has waited for one of this process has not waited for another one yet */
+
+static void
+ngx_http_gray_commit_next(ngx_http_gray_journals_t *journals, ngx_uint_t held)
+{
+    ngx_queue_t             *head;
+    ngx_http_gray_commit_t  *next;
+
+    if (journals->directory.locked || ngx_queue_empty(&journals->waiting)) {
         return;
     }
 
     head = ngx_queue_head(&journals->waiting);
     next = ngx_queue_data(head, ngx_http_gray_commit_t, queue);
 
-    pause = 0;
-
-    if (ngx_http_gray_shm_wanted(commit->release->zone,
-                                 10 * NGX_HTTP_GRAY_COMMIT_PAUSE))
-    {
-        pause = NGX_HTTP_GRAY_COMMIT_PAUSE
-                + ngx_random() % (5 * NGX_HTTP_GRAY_COMMIT_PAUSE);
+    if (held) {
+        next->tried = ngx_current_msec;
     }
 
-    next->tried = ngx_current_msec;
     next->task.event.handler = ngx_http_gray_commit_handler;
 
     if (next->task.event.timer_set) {
         ngx_del_timer(&next->task.event);
     }
 
-    ngx_add_timer(&next->task.event, pause);
+    /* a list that is to be deleted needs the lock, too, for a moment */
+
+    ngx_add_timer(&next->task.event,
+                  journals->listing ? NGX_HTTP_GRAY_COMMIT_LISTING : 0);
 }
 
 
@@ -442,6 +488,11 @@ ngx_http_gray_commit_leave(ngx_http_gray_commit_t *commit)
 
     if (commit->task.event.timer_set) {
         ngx_del_timer(&commit->task.event);
+    }
+
+    if (commit->queued) {
+        ngx_http_gray_directory_give_up(
+                          &ngx_http_gray_commit_journals(commit)->directory);
     }
 
     ngx_http_gray_commit_unqueue(commit);

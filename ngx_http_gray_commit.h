@@ -17,7 +17,8 @@
 #include "ngx_http_gray_task.h"
 
 
-#define NGX_HTTP_GRAY_COMMIT_PATIENCE  100     /* ms, for another process */
+#define NGX_HTTP_GRAY_COMMIT_PATIENCE  100     /* ms, for another process, */
+#define NGX_HTTP_GRAY_COMMIT_QUIET     500     /* ... where nobody waits; */
 #define NGX_HTTP_GRAY_COMMIT_QUEUE     2000    /* ms, for others of this one */
 
 
@@ -63,9 +64,11 @@ struct ngx_http_gray_commit_s {
     ngx_http_gray_task_t        task;
     ngx_queue_t                 queue;
     ngx_msec_t                  since;      /* when it waited first, */
-    ngx_msec_t                  tried;      /* ... for another process */
+    ngx_msec_t                  tried;      /* ... for another process, */
+    ngx_msec_t                  patience;   /* ... and for how long it may */
     ngx_uint_t                  queued;     /* unsigned  queued:1; */
     ngx_uint_t                  locked;     /* unsigned  locked:1; */
+    ngx_uint_t                  held;       /* unsigned  held:1; it was */
 };
 
 
@@ -75,6 +78,9 @@ ngx_http_gray_commit_t *ngx_http_gray_commit_create(
 
 /* what done() is told, if that is known at once; else NGX_DONE */
 ngx_int_t ngx_http_gray_commit_start(ngx_http_gray_commit_t *commit);
+
+/* for who has held the lock of the journals: those that wait may go on */
+void ngx_http_gray_commit_wake(ngx_http_gray_zone_t *zone);
 
 /*
  * To be called in the end by who has created it: what was not begun is left,

@@ -34,8 +34,10 @@ static void ngx_http_gray_cycle_begin_release(
     ngx_uint_t locked, ngx_uid_t user, ngx_log_t *log);
 static ngx_uint_t ngx_http_gray_cycle_trusted(ngx_http_gray_zone_t *zone,
     ngx_http_gray_release_t *old, ngx_http_gray_main_conf_t *before);
+static ngx_uint_t ngx_http_gray_cycle_same(ngx_http_gray_zone_t *one,
+    ngx_http_gray_zone_t *other);
 static ngx_uint_t ngx_http_gray_cycle_lock_journals(
-    ngx_http_gray_journals_t *journals, ngx_log_t *log);
+    ngx_http_gray_journals_t *journals, ngx_uint_t first, ngx_log_t *log);
 static void ngx_http_gray_cycle_other(ngx_cycle_t *cycle);
 static ngx_http_gray_main_conf_t *ngx_http_gray_cycle_main_conf(
     ngx_cycle_t *cycle);
@@ -363,7 +365,8 @@ ngx_http_gray_cycle_begin(ngx_cycle_t *cycle, ngx_http_gray_zone_t *zone,
     locked = 0;
 
     if (journals) {
-        locked = ngx_http_gray_cycle_lock_journals(journals, cycle->log);
+        locked = ngx_http_gray_cycle_lock_journals(journals, before == NULL,
+                                                   cycle->log);
 
     } else if (before == NULL && gmcf->releases.nelts) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
@@ -447,44 +450,65 @@ static ngx_uint_t
 ngx_http_gray_cycle_trusted(ngx_http_gray_zone_t *zone,
     ngx_http_gray_release_t *old, ngx_http_gray_main_conf_t *before)
 {
-    ngx_str_t              *name, *state;
+    ngx_str_t              *name;
     ngx_uint_t              i;
     ngx_http_gray_zone_t  **zones;
 
-    state = old ? &old->zone->state : NULL;
+    if (old) {
+        return ngx_http_gray_cycle_same(old->zone, zone);
+    }
 
     /* a release that comes back may have its document in the zone still */
 
     zones = before->zones.elts;
 
-    for (i = 0; old == NULL && i < before->zones.nelts; i++) {
+    for (i = 0; i < before->zones.nelts; i++) {
         name = &zones[i]->shm_zone->shm.name;
 
         if (name->len == zone->shm_zone->shm.name.len
             && ngx_memcmp(name->data, zone->shm_zone->shm.name.data, name->len)
                == 0)
         {
-            state = &zones[i]->state;
+            return ngx_http_gray_cycle_same(zones[i], zone);
         }
     }
 
-    return state && state->len == zone->state.len
-           && ngx_memcmp(state->data, zone->state.data, state->len) == 0;
+    return 0;
+}
+
+
+/* have they one state directory, or none? */
+
+static ngx_uint_t
+ngx_http_gray_cycle_same(ngx_http_gray_zone_t *one,
+    ngx_http_gray_zone_t *other)
+{
+    return one->state.len == other->state.len
+           && (one->state.len == 0
+               || ngx_memcmp(one->state.data, other->state.data,
+                             one->state.len)
+                  == 0);
 }
 
 
 /*
  * A write of a worker may be under way, which takes as long as the disk does.
- * Without the lock the journals are as they are, and workers see to them.
+ * Without the lock the journals are as they are, and workers see to them.  When
+ * nginx starts there is time: nobody serves by this zone yet, and what is being
+ * written may be taken back.
  */
 
 static ngx_uint_t
 ngx_http_gray_cycle_lock_journals(ngx_http_gray_journals_t *journals,
-    ngx_log_t *log)
+    ngx_uint_t first, ngx_log_t *log)
 {
-    ngx_uint_t  tries;
+    ngx_uint_t  tries, n;
 
-    for (tries = 0; tries < 10 * NGX_HTTP_GRAY_LOCK_TRIES; tries++) {
+    n = (first ? 50 : 10) * NGX_HTTP_GRAY_LOCK_TRIES;
+
+    for (tries = 0; tries < n; tries++) {
+
+        ngx_time_update();
 
         switch (ngx_http_gray_directory_lock(&journals->directory, log)) {
 
@@ -571,10 +595,23 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
 {
     ngx_int_t                  rc;
     ngx_uint_t                 locked;
+    ngx_http_gray_journals_t  *journals;
     ngx_http_gray_snapshot_t   snapshot;
 
     if (old->block == NULL || old->block == release->block) {
         return;
+    }
+
+    /* what is being written to another directory is to come along, too */
+
+    journals = old->zone->journals;
+
+    if (journals && ngx_http_gray_cycle_same(old->zone, release->zone)) {
+        journals = NULL;
+    }
+
+    if (journals) {
+        (void) ngx_http_gray_cycle_lock_journals(journals, 0, log);
     }
 
     locked = ngx_http_gray_cycle_lock(old->zone);
@@ -586,6 +623,10 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
 
     if (locked) {
         ngx_http_gray_shm_unlock(old->zone);
+    }
+
+    if (journals) {
+        ngx_http_gray_directory_close(&journals->directory);
     }
 
     if (rc != NGX_OK) {

@@ -19,6 +19,14 @@
 #define NGX_HTTP_GRAY_DIRECTORY_JOURNAL  ".jsonl"
 
 
+/* bytes of the lock file, which has none */
+
+#define NGX_HTTP_GRAY_DIRECTORY_HELD     0
+#define NGX_HTTP_GRAY_DIRECTORY_NEXT     1
+
+#define NGX_HTTP_GRAY_DIRECTORY_PASS     50      /* ms */
+
+
 /*
  * A lock of the process would be gone with any descriptor of the file that is
  * closed, and would not keep two zones apart that have one directory.
@@ -32,6 +40,11 @@
 
 
 static ngx_int_t ngx_http_gray_directory_try(ngx_http_gray_directory_t *dir);
+static ngx_int_t ngx_http_gray_directory_queue(
+    ngx_http_gray_directory_t *dir);
+static ngx_int_t ngx_http_gray_directory_set(ngx_http_gray_directory_t *dir,
+    int type, off_t place);
+static ngx_uint_t ngx_http_gray_directory_ours(const char *name);
 static void ngx_http_gray_directory_own_file(int dir, const char *name,
     ngx_uid_t uid, ngx_log_t *log);
 static void ngx_http_gray_directory_temp(ngx_http_gray_directory_scan_t *scan,
@@ -164,11 +177,10 @@ ngx_http_gray_directory_lock(ngx_http_gray_directory_t *dir, ngx_log_t *log)
 static ngx_int_t
 ngx_http_gray_directory_try(ngx_http_gray_directory_t *dir)
 {
-    int           rc;
     char          path[NGX_MAX_PATH];
+    ngx_int_t     rc;
     ngx_err_t     err;
     struct stat   st, now;
-    struct flock  fl;
 
     (void) snprintf(path, sizeof(path), "%.*s/%s", (int) dir->path.len,
                     (char *) dir->path.data, dir->file);
@@ -181,11 +193,13 @@ ngx_http_gray_directory_try(ngx_http_gray_directory_t *dir)
         }
     }
 
-    ngx_memzero(&fl, sizeof(struct flock));
-    fl.l_type = F_WRLCK;
-    fl.l_whence = SEEK_SET;
+    rc = dir->fair ? ngx_http_gray_directory_queue(dir) : NGX_OK;
 
-    rc = fcntl(dir->lock, NGX_HTTP_GRAY_DIRECTORY_SETLK, &fl);
+    if (rc == NGX_OK) {
+        rc = ngx_http_gray_directory_set(dir, F_WRLCK,
+                                         NGX_HTTP_GRAY_DIRECTORY_HELD);
+    }
+
     err = ngx_errno;
 
     /* nobody else would meet us at a file that has no name any more */
@@ -195,39 +209,103 @@ ngx_http_gray_directory_try(ngx_http_gray_directory_t *dir)
         || st.st_dev != now.st_dev
         || st.st_ino != now.st_ino)
     {
-        (void) close(dir->lock);
-        dir->lock = -1;
+        ngx_http_gray_directory_close(dir);
         return NGX_DECLINED;
     }
 
-    if (rc == -1) {
+    if (rc != NGX_OK) {
         ngx_set_errno(err);
-        return (err == NGX_EAGAIN || err == NGX_EACCES) ? NGX_AGAIN
-                                                        : NGX_ERROR;
+        return rc;
     }
 
     dir->locked = 1;
 
+    ngx_http_gray_directory_give_up(dir);
+
     return NGX_OK;
+}
+
+
+/*
+ * Who gives the lock back and wants it again at once would have it for ever, as
+ * others only look now and then.  So there is a place for the one who is next,
+ * and nobody locks without it; but one who was stopped there is passed by.
+ */
+
+static ngx_int_t
+ngx_http_gray_directory_queue(ngx_http_gray_directory_t *dir)
+{
+    ngx_int_t  rc;
+
+    if (dir->next) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_gray_directory_set(dir, F_WRLCK,
+                                     NGX_HTTP_GRAY_DIRECTORY_NEXT);
+    if (rc == NGX_OK) {
+        dir->next = 1;
+    }
+
+    if (rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    if (dir->since == 0) {
+        dir->since = ngx_current_msec ? ngx_current_msec : 1;
+    }
+
+    return ngx_current_msec - dir->since < NGX_HTTP_GRAY_DIRECTORY_PASS
+           ? NGX_AGAIN : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_directory_set(ngx_http_gray_directory_t *dir, int type,
+    off_t place)
+{
+    struct flock  fl;
+
+    ngx_memzero(&fl, sizeof(struct flock));
+    fl.l_type = type;
+    fl.l_whence = SEEK_SET;
+    fl.l_start = place;
+    fl.l_len = 1;
+
+    if (fcntl(dir->lock, NGX_HTTP_GRAY_DIRECTORY_SETLK, &fl) != -1) {
+        return NGX_OK;
+    }
+
+    return (ngx_errno == NGX_EAGAIN || ngx_errno == NGX_EACCES) ? NGX_AGAIN
+                                                                : NGX_ERROR;
 }
 
 
 void
 ngx_http_gray_directory_unlock(ngx_http_gray_directory_t *dir)
 {
-    struct flock  fl;
-
-    ngx_memzero(&fl, sizeof(struct flock));
-    fl.l_type = F_UNLCK;
-    fl.l_whence = SEEK_SET;
-
-    if (fcntl(dir->lock, NGX_HTTP_GRAY_DIRECTORY_SETLK, &fl) == -1) {
+    if (ngx_http_gray_directory_set(dir, F_UNLCK, NGX_HTTP_GRAY_DIRECTORY_HELD)
+        != NGX_OK)
+    {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
                       "gray: fcntl(F_UNLCK) \"%V/%s\" failed", &dir->path,
                       dir->file);
     }
 
     dir->locked = 0;
+}
+
+
+void
+ngx_http_gray_directory_give_up(ngx_http_gray_directory_t *dir)
+{
+    if (dir->next) {
+        (void) ngx_http_gray_directory_set(dir, F_UNLCK,
+                                           NGX_HTTP_GRAY_DIRECTORY_NEXT);
+    }
+
+    dir->next = 0;
+    dir->since = 0;
 }
 
 
@@ -240,6 +318,8 @@ ngx_http_gray_directory_close(ngx_http_gray_directory_t *dir)
     }
 
     dir->locked = 0;
+    dir->next = 0;
+    dir->since = 0;
 }
 
 
@@ -247,6 +327,7 @@ void
 ngx_http_gray_directory_own(ngx_http_gray_directory_t *dir, ngx_uid_t uid,
     ngx_log_t *log)
 {
+    int             fd;
     DIR            *stream;
     char            path[NGX_MAX_PATH];
     struct dirent  *entry;
@@ -254,11 +335,17 @@ ngx_http_gray_directory_own(ngx_http_gray_directory_t *dir, ngx_uid_t uid,
     (void) snprintf(path, sizeof(path), "%.*s", (int) dir->path.len,
                     (char *) dir->path.data);
 
-    stream = opendir(path);
+    fd = open(path, O_RDONLY|O_DIRECTORY|O_NOFOLLOW|O_CLOEXEC);
+    stream = (fd == -1) ? NULL : fdopendir(fd);
 
     if (stream == NULL) {
         ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
-                      "gray: opendir() \"%s\" failed", path);
+                      "gray: files in \"%s\" cannot be given to the user of "
+                      "workers", path);
+        if (fd != -1) {
+            (void) close(fd);
+        }
+
         return;
     }
 
@@ -268,6 +355,39 @@ ngx_http_gray_directory_own(ngx_http_gray_directory_t *dir, ngx_uid_t uid,
     }
 
     (void) closedir(stream);
+}
+
+
+/* what is made anew under a name with a process id is its maker's */
+
+static ngx_uint_t
+ngx_http_gray_directory_ours(const char *name)
+{
+    ngx_uint_t  i;
+    ngx_str_t   stem;
+
+    static const char  *suffix[] = {
+        NGX_HTTP_GRAY_DIRECTORY_SUFFIX,
+        NGX_HTTP_GRAY_DIRECTORY_JOURNAL,
+        NGX_HTTP_GRAY_DIRECTORY_JOURNAL ".bad"
+    };
+
+    if (ngx_strcmp(name, NGX_HTTP_GRAY_DIRECTORY_LOCK) == 0
+        || ngx_strcmp(name, NGX_HTTP_GRAY_DIRECTORY_LISTS_LOCK) == 0)
+    {
+        return 1;
+    }
+
+    stem.data = (u_char *) name;
+    stem.len = strcspn(name, ".");
+
+    for (i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++) {
+        if (ngx_strcmp(name + stem.len, suffix[i]) == 0) {
+            return ngx_http_gray_directory_name(&stem);
+        }
+    }
+
+    return 0;
 }
 
 
@@ -283,11 +403,7 @@ ngx_http_gray_directory_own_file(int dir, const char *name, ngx_uid_t uid,
     int          fd;
     struct stat  st;
 
-    if (strstr(name, NGX_HTTP_GRAY_DIRECTORY_SUFFIX) == NULL
-        && strstr(name, NGX_HTTP_GRAY_DIRECTORY_JOURNAL) == NULL
-        && strcmp(name, NGX_HTTP_GRAY_DIRECTORY_LOCK) != 0
-        && strcmp(name, NGX_HTTP_GRAY_DIRECTORY_LISTS_LOCK) != 0)
-    {
+    if (!ngx_http_gray_directory_ours(name)) {
         return;
     }
 

@@ -30,6 +30,11 @@
 typedef struct {
     ngx_str_t                    path;
     const char                  *file;       /* name of the lock file */
+    ngx_uint_t                   fair;       /* unsigned  fair:1; who waits is
+                                                next */
+    ngx_uint_t                   next;       /* unsigned  next:1; this process
+                                                is */
+    ngx_msec_t                   since;      /* another one is, or 0 */
     int                          lock;       /* the lock file, or -1 */
     ngx_uint_t                   locked;     /* unsigned  locked:1; */
 
@@ -87,6 +92,10 @@ ngx_int_t ngx_http_gray_directory_file(ngx_http_gray_directory_t *dir,
 ngx_int_t ngx_http_gray_directory_lock(ngx_http_gray_directory_t *dir,
     ngx_log_t *log);
 void ngx_http_gray_directory_unlock(ngx_http_gray_directory_t *dir);
+
+/* for who has tried to lock it, and will not try again */
+void ngx_http_gray_directory_give_up(ngx_http_gray_directory_t *dir);
+
 void ngx_http_gray_directory_close(ngx_http_gray_directory_t *dir);
 
 /*

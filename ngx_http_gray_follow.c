@@ -130,7 +130,10 @@ ngx_http_gray_follow_handler(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_http_gray_shm_turn(follow->zone, NGX_HTTP_GRAY_FOLLOW_INTERVAL)
+    /* who is on his way out may not even be let into the directory */
+
+    if (!ngx_http_gray_shm_outdated(follow->zone)
+        && ngx_http_gray_shm_turn(follow->zone, NGX_HTTP_GRAY_FOLLOW_INTERVAL)
         && ngx_http_gray_task_post(&follow->task, follow->zone->threads,
                                    ngx_http_gray_follow_look,
                                    ngx_http_gray_follow_looked)
@@ -159,7 +162,8 @@ ngx_http_gray_follow_look(void *data)
 
         revision = ngx_http_gray_shm_word(block) >> 1;
 
-        item->moved = revision != block->journal.revision
+        item->moved = (revision != block->journal.revision
+                       && block->journal.revision != block->journal.refused)
                       || block->journal.suspect
                       || ngx_http_gray_journal_moved(item->path,
                                                      &block->journal);

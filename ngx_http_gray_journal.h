@@ -18,7 +18,11 @@
 
 /* in place of an errno: the file is of a layout to come */
 
-#define NGX_HTTP_GRAY_JOURNAL_NEWER  1000000
+#define NGX_HTTP_GRAY_JOURNAL_NEWER    1000000
+
+/* likewise: its last revision cannot come into force in the zone */
+
+#define NGX_HTTP_GRAY_JOURNAL_REFUSED  1000001
 
 
 /*
@@ -44,6 +48,8 @@ typedef struct {
     uint64_t                        named;      /* the directory was synced */
     uint64_t                        suspect;    /* a sync failed: what can be
                                                    read need not be on disk */
+    uint64_t                        refused;    /* a revision that cannot come
+                                                   into force in the zone */
     uint64_t                        error;      /* that the last visit ended
                                                    with, or 0 */
 } ngx_http_gray_journal_mark_t;

@@ -37,6 +37,9 @@ static void ngx_http_gray_journals_report(ngx_http_gray_release_t *release,
 static ngx_int_t ngx_http_gray_journals_adopt(
     ngx_http_gray_release_t *release, ngx_str_t *line, uint64_t revision,
     ngx_log_t *log);
+static ngx_int_t ngx_http_gray_journals_judge(
+    ngx_http_gray_release_t *release, ngx_http_gray_record_t *record,
+    uint64_t revision, ngx_log_t *log);
 static ngx_int_t ngx_http_gray_journals_publish(
     ngx_http_gray_release_t *release, ngx_http_gray_snapshot_t *snapshot);
 static void ngx_http_gray_journals_raise(ngx_http_gray_release_t *release,
@@ -61,6 +64,7 @@ ngx_http_gray_journals_create(ngx_conf_t *cf, ngx_http_gray_zone_t *zone)
 
     journals->directory.path = zone->state;
     journals->directory.file = NGX_HTTP_GRAY_DIRECTORY_LOCK;
+    journals->directory.fair = 1;
     journals->directory.lock = -1;
 
     ngx_queue_init(&journals->waiting);
@@ -204,16 +208,25 @@ ngx_http_gray_journals_visited_locked(ngx_http_gray_release_t *release,
         return NGX_ERROR;
     }
 
+    /* told before it is in force */
+
+    __atomic_store_n(&release->block->foreign, revision, __ATOMIC_SEQ_CST);
+
     rc = ngx_http_gray_journals_adopt(release, &journal->found, revision, log);
 
     if (rc == NGX_OK) {
         return NGX_DECLINED;
     }
 
-    /* what is too long now is so next time, but memory may be there again */
+    /* what cannot be used is so next time, but memory may be there again */
 
-    if (rc == NGX_ERROR) {
+    if (rc == NGX_DECLINED) {
+        release->block->journal.refused = revision;
+        release->block->journal.error = NGX_HTTP_GRAY_JOURNAL_REFUSED;
+
+    } else {
         release->block->journal.size = 0;
+        journal->rc = NGX_ERROR;
     }
 
     return NGX_ERROR;
@@ -295,7 +308,7 @@ ngx_http_gray_journals_report(ngx_http_gray_release_t *release,
         break;
 
     default:
-        if (mark->error) {
+        if (mark->error && mark->error != NGX_HTTP_GRAY_JOURNAL_REFUSED) {
             ngx_log_error(NGX_LOG_NOTICE, log, 0,
                           "gray: \"%s\" can be written again",
                           journal->path);
@@ -339,6 +352,10 @@ ngx_http_gray_journals_error(ngx_http_gray_release_t *release, u_char *buf,
         return "written by a newer version of the module, and left alone";
     }
 
+    if (error == NGX_HTTP_GRAY_JOURNAL_REFUSED) {
+        return "has a revision that cannot be used, see the error log";
+    }
+
     p = ngx_strerror((ngx_err_t) error, buf, size - 1);
     *p = '\0';
 
@@ -351,34 +368,19 @@ ngx_http_gray_journals_adopt(ngx_http_gray_release_t *release,
     ngx_str_t *line, uint64_t revision, ngx_log_t *log)
 {
     ngx_int_t                    rc;
-    ngx_http_gray_json_t        *doc;
     ngx_http_gray_record_t       record;
     ngx_http_gray_snapshot_t     snapshot;
-    ngx_http_gray_json_error_t   err;
 
     if (ngx_http_gray_record_parse(line->data, line->len, &record) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    /* somebody may have made it by hand, with the right checksum */
+    rc = ngx_http_gray_journals_judge(release, &record, revision, log);
 
-    doc = ngx_http_gray_json_parse(record.document.data, record.document.len,
-                                   &err);
-    if (doc == NULL) {
+    if (rc != NGX_OK) {
         ngx_http_gray_record_free(&record);
-
-        if (err.line == 0) {
-            return NGX_ERROR;
-        }
-
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "gray: release \"%V\": revision %uL of the journal is no "
-                      "JSON: %s in column %ui", &release->name, revision,
-                      err.detail, err.column);
-        return NGX_DECLINED;
+        return rc;
     }
-
-    ngx_http_gray_json_free(doc);
 
     ngx_memzero(&snapshot, sizeof(ngx_http_gray_snapshot_t));
 
@@ -390,13 +392,12 @@ ngx_http_gray_journals_adopt(ngx_http_gray_release_t *release,
 
     ngx_http_gray_record_free(&record);
 
-    if (rc == NGX_DECLINED) {
+    if (rc == NGX_DECLINED && release->block->journal.refused != revision) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "gray: release \"%V\": revision %uL of the journal is "
                       "%uz bytes long, more than the zone takes: document=SIZE "
                       "of gray_zone", &release->name, revision,
                       snapshot.text.len);
-        return NGX_DECLINED;
     }
 
     if (rc == NGX_OK) {
@@ -406,6 +407,63 @@ ngx_http_gray_journals_adopt(ngx_http_gray_release_t *release,
     }
 
     return rc;
+}
+
+
+/*
+ * A record may be one that somebody has made, or of another version: what it
+ * names need not be there, but a document it must be.
+ */
+
+static ngx_int_t
+ngx_http_gray_journals_judge(ngx_http_gray_release_t *release,
+    ngx_http_gray_record_t *record, uint64_t revision, ngx_log_t *log)
+{
+    ngx_int_t                    rc;
+    ngx_http_gray_json_t        *doc;
+    ngx_http_gray_faults_t       faults;
+    ngx_http_gray_schema_t       schema;
+    ngx_http_gray_json_error_t   err;
+
+    faults.n = 0;
+
+    doc = ngx_http_gray_json_parse(record->document.data,
+                                   record->document.len, &err);
+    if (doc == NULL) {
+
+        if (err.line == 0) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_gray_json_fault(&faults, NULL, "%s", err.detail);
+
+    } else {
+        schema.release = release->name;
+        schema.kind = NGX_HTTP_GRAY_EITHER;
+
+        rc = ngx_http_gray_schema_judge(&schema, doc, &faults);
+
+        ngx_http_gray_json_free(doc);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (faults.n == 0) {
+        return NGX_OK;
+    }
+
+    if (release->block->journal.refused != revision) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "gray: release \"%V\": revision %uL of the journal is no "
+                      "document and is not used: %s%s%s", &release->name,
+                      revision, faults.fault[0].pointer,
+                      faults.fault[0].pointer[0] ? ": " : "",
+                      faults.fault[0].detail);
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -439,6 +497,7 @@ ngx_http_gray_journals_recover(ngx_http_gray_release_t *release,
     ngx_uint_t trusted, ngx_log_t *log)
 {
     uint64_t                       revision, current;
+    ngx_int_t                      rc;
     ngx_http_gray_journal_tail_t   tail;
 
     if (ngx_http_gray_journals_tail(release, &tail, log) != NGX_OK) {
@@ -457,8 +516,12 @@ ngx_http_gray_journals_recover(ngx_http_gray_release_t *release,
     if (tail.line.len) {
 
         if (current == 0 || (trusted && tail.revision > current)) {
-            (void) ngx_http_gray_journals_adopt(release, &tail.line, revision,
-                                                log);
+            rc = ngx_http_gray_journals_adopt(release, &tail.line, revision,
+                                              log);
+
+            /* its number is taken, unless it may come into force later */
+
+            revision = (rc == NGX_ERROR) ? 0 : revision + (rc != NGX_OK);
 
         } else if (!trusted && revision >= current) {
             ngx_http_gray_journals_raise(release, &tail.line, revision, log);
@@ -581,6 +644,36 @@ ngx_http_gray_journals_settle_locked(ngx_http_gray_release_t *release,
 
         ngx_http_gray_journal_free(&journal);
     }
+}
+
+
+ngx_uint_t
+ngx_http_gray_journals_behind(ngx_http_gray_main_conf_t *gmcf,
+    ngx_http_gray_zone_t *zone)
+{
+    ngx_uint_t                  i;
+    ngx_http_gray_block_t      *block;
+    ngx_http_gray_journal_t     journal;
+    ngx_http_gray_release_t   **release;
+
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        block = release[i]->block;
+
+        if (release[i]->zone == zone
+            && ngx_http_gray_journal_init(&journal, &zone->state,
+                                          &release[i]->name)
+               == NGX_OK
+            && (block->journal.revision > ngx_http_gray_shm_word(block) >> 1
+                || ngx_http_gray_journal_moved(journal.path,
+                                               &block->journal)))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

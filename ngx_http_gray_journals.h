@@ -21,6 +21,7 @@
 typedef struct {
     ngx_http_gray_directory_t    directory;
     ngx_queue_t                  waiting;    /* writes of this process */
+    ngx_uint_t                   listing;    /* lists that wait for the lock */
 } ngx_http_gray_journals_t;
 
 
@@ -66,6 +67,13 @@ uint64_t ngx_http_gray_journals_recover(ngx_http_gray_release_t *release,
 /* there, with the lock: the journal gets what is in force */
 void ngx_http_gray_journals_settle_locked(ngx_http_gray_release_t *release,
     ngx_uid_t uid, ngx_log_t *log);
+
+/*
+ * With the lock: is there a journal that has more than the zone, or looks as if
+ * it might?
+ */
+ngx_uint_t ngx_http_gray_journals_behind(ngx_http_gray_main_conf_t *gmcf,
+    ngx_http_gray_zone_t *zone);
 
 /* may the document that the journal has last be too long for the zone? */
 ngx_int_t ngx_http_gray_journals_fits(ngx_http_gray_release_t *release,

@@ -172,11 +172,7 @@ ngx_http_gray_lists_cleanup(void *data)
         ngx_del_timer(&lists->event);
     }
 
-    if (lists->directory.lock != -1) {
-        (void) close(lists->directory.lock);
-        lists->directory.file = NGX_HTTP_GRAY_DIRECTORY_LISTS_LOCK;
-    lists->directory.lock = -1;
-    }
+    ngx_http_gray_directory_close(&lists->directory);
 }
 
 
@@ -394,6 +390,21 @@ ngx_http_gray_lists_known(ngx_http_gray_zone_t *zone, ngx_str_t *name,
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_gray_lists_there(ngx_http_gray_zone_t *zone, ngx_str_t *name,
+    ngx_uint_t networks)
+{
+    ngx_http_gray_list_info_t  info;
+
+    return zone->lists
+           && ngx_http_gray_directory_file(ngx_http_gray_lists_directory(zone),
+                                           name, &info)
+              == NGX_OK
+           && !info.deleted
+           && !(networks && info.odd);
 }
 
 

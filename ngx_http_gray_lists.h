@@ -73,6 +73,12 @@ ngx_http_gray_list_t *ngx_http_gray_lists_get(ngx_http_gray_zone_t *zone,
 ngx_int_t ngx_http_gray_lists_known(ngx_http_gray_zone_t *zone,
     ngx_str_t *name, ngx_uint_t networks, char *why, size_t size);
 
+/*
+ * Likewise, by its file alone, of which another zone may know more: 1 or 0.
+ */
+ngx_uint_t ngx_http_gray_lists_there(ngx_http_gray_zone_t *zone,
+    ngx_str_t *name, ngx_uint_t networks);
+
 /* list number "i", deleted ones too: NGX_OK, or NGX_DECLINED behind the last */
 ngx_int_t ngx_http_gray_lists_item(ngx_http_gray_zone_t *zone, ngx_uint_t i,
     ngx_str_t *name, ngx_http_gray_list_info_t *info);

@@ -444,10 +444,12 @@ ngx_http_gray_release_holds(ngx_http_gray_release_t *release,
         if (networks || (key && ngx_strcmp(key, "in_list") == 0)) {
             text = ngx_http_gray_json_text(child);
 
-            if (ngx_http_gray_lists_known(release->zone, &text, networks, why,
-                                          sizeof(why))
-                != NGX_OK
-                && !ngx_http_gray_release_lists(current, &text))
+            if (!ngx_http_gray_release_lists(current, &text)
+                && (ngx_http_gray_lists_known(release->zone, &text, networks,
+                                              why, sizeof(why))
+                    != NGX_OK
+                    || !ngx_http_gray_lists_there(release->zone, &text,
+                                                  networks)))
             {
                 return 0;
             }
@@ -788,6 +790,42 @@ ngx_http_gray_release_left(ngx_http_gray_release_t *release)
 }
 
 
+/*
+ * The master renames its pid file then, and renames it back where the new one
+ * is gone.
+ */
+
+ngx_uint_t
+ngx_http_gray_release_upgraded(void)
+{
+    int               fd;
+    char              text[NGX_INT64_LEN + 2];
+    ssize_t           n;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    fd = open((char *) ccf->oldpid.data, O_RDONLY|O_CLOEXEC|O_NONBLOCK);
+
+    if (fd == -1) {
+        return 0;
+    }
+
+    n = read(fd, text, sizeof(text) - 1);
+
+    (void) close(fd);
+
+    if (n <= 0) {
+        return 0;
+    }
+
+    text[n] = '\0';
+
+    return strtol(text, NULL, 10) == (long) ngx_parent;
+}
+
+
 ngx_int_t
 ngx_http_gray_release_fits(ngx_http_gray_release_t *release,
     uint64_t revision, size_t len, ngx_log_t *log)
@@ -884,7 +922,9 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
 
     if ((missing || gone)
         && release->rules
-        && ngx_http_gray_release_left(release))
+        && (ngx_http_gray_release_left(release)
+            || (release->block->foreign == snapshot->revision
+                && ngx_http_gray_release_upgraded())))
     {
         ngx_http_gray_release_stay(release, rules, snapshot, log);
         return;

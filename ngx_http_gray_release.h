@@ -168,6 +168,9 @@ ngx_int_t ngx_http_gray_release_due(ngx_http_gray_release_t *release,
 /* is there a newer nginx.conf, or was the release moved to another zone? */
 ngx_uint_t ngx_http_gray_release_left(ngx_http_gray_release_t *release);
 
+/* is this a process of an nginx beside which there is an upgraded one? */
+ngx_uint_t ngx_http_gray_release_upgraded(void);
+
 /*
  * May a live document of "len" bytes come into the release's zone?  NGX_OK, or
  * NGX_ERROR with a log line.

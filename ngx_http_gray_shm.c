@@ -52,7 +52,6 @@ struct ngx_http_gray_shared_s {
     pthread_mutex_t             mutex;
     uint64_t                    generation;  /* configurations so far */
     uint64_t                    turn;        /* ms, when the last one was */
-    uint64_t                    wanted;      /* ms, likewise */
     size_t                      first;       /* offset, or 0 */
     size_t                      area;        /* offset, or 0 */
     size_t                      area_size;
@@ -471,25 +470,6 @@ void
 ngx_http_gray_shm_unlock(ngx_http_gray_zone_t *zone)
 {
     (void) pthread_mutex_unlock(&zone->shared->mutex);
-}
-
-
-void
-ngx_http_gray_shm_want(ngx_http_gray_zone_t *zone)
-{
-    __atomic_store_n(&zone->shared->wanted, (uint64_t) ngx_current_msec,
-                     __ATOMIC_RELAXED);
-}
-
-
-ngx_uint_t
-ngx_http_gray_shm_wanted(ngx_http_gray_zone_t *zone, ngx_msec_t interval)
-{
-    uint64_t  last;
-
-    last = __atomic_load_n(&zone->shared->wanted, __ATOMIC_RELAXED);
-
-    return last && ngx_current_msec < last + interval;
 }
 
 

@@ -46,6 +46,8 @@ typedef struct {
                                                 lock */
 
     ngx_http_gray_journal_mark_t  journal;
+    volatile uint64_t           foreign;     /* last revision that came from a
+                                                journal of another zone */
 
     size_t                      size;        /* bytes of document at most */
     size_t                      next;        /* offset in the zone, or 0 */
@@ -165,14 +167,6 @@ void ngx_http_gray_shm_unlock(ngx_http_gray_zone_t *zone);
 ngx_int_t ngx_http_gray_shm_publish_locked(ngx_http_gray_zone_t *zone,
     ngx_http_gray_block_t *block, ngx_str_t *text,
     ngx_http_gray_origin_e origin);
-
-/*
- * Processes that wait for a lock of others say so, and who gives it back asks
- * whether one has waited within the last "interval" of milliseconds.
- */
-void ngx_http_gray_shm_want(ngx_http_gray_zone_t *zone);
-ngx_uint_t ngx_http_gray_shm_wanted(ngx_http_gray_zone_t *zone,
-    ngx_msec_t interval);
 
 /*
  * What is to be done by one process at a time, and not more often than every

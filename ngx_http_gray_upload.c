@@ -26,6 +26,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_commit.h"
 #include "ngx_http_gray_journals.h"
 #include "ngx_http_gray_listing.h"
 #include "ngx_http_gray_release.h"
@@ -51,7 +52,9 @@ struct ngx_http_gray_upload_s {
     ngx_str_t                     name;
     ngx_http_gray_store_t         store;
     ngx_uint_t                    locked;   /* unsigned  locked:1; */
-    ngx_uint_t                    noted;    /* unsigned  noted:1; */
+    ngx_uint_t                    listing;  /* unsigned  listing:1; it waits
+                                               for the lock of journals, */
+    ngx_uint_t                    passed;   /* unsigned  passed:1; or has it */
 
     ngx_http_gray_task_t          task;
     ngx_http_gray_upload_step_pt  step;
@@ -78,6 +81,7 @@ static void ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
     ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_upload_pass(ngx_http_gray_upload_t *job);
+static void ngx_http_gray_upload_passed(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_note(ngx_http_gray_upload_t *job,
     ngx_pid_t pid);
 static ngx_int_t ngx_http_gray_upload_judge_put(ngx_http_gray_upload_t *job,
@@ -488,36 +492,77 @@ ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
 
 
 /*
- * Documents that use the list may be on their way: so it is noted, for those
- * that are yet to be judged, and then nobody writes a document for a moment.
- * NGX_OK, NGX_AGAIN or NGX_ERROR, as of the lock.
+ * Documents that use the list may be on their way, or known to another zone
+ * only.  So from here on, until it is gone, nobody writes a document; and this
+ * zone has to know of all that were written.  NGX_OK, NGX_AGAIN or NGX_ERROR,
+ * as of the lock.
  */
 
 static ngx_int_t
 ngx_http_gray_upload_pass(ngx_http_gray_upload_t *job)
 {
-    ngx_int_t                  rc;
-    ngx_http_gray_journals_t  *journals;
+    ngx_int_t                   rc;
+    ngx_http_gray_journals_t   *journals;
+    ngx_http_gray_main_conf_t  *gmcf;
 
-    if (job->noted || job->store.dry_run
+    if (job->passed || job->store.dry_run
         || (!job->store.remove && job->store.build.odd == 0))
     {
         return NGX_OK;
     }
 
-    ngx_http_gray_upload_note(job, ngx_pid);
-
     journals = job->zone->journals;
+
+    if (!job->listing) {
+        ngx_http_gray_upload_note(job, ngx_pid);
+
+        job->listing = 1;
+        journals->listing++;
+    }
 
     rc = ngx_http_gray_directory_lock(&journals->directory,
                                       ngx_http_gray_upload_log(job));
-
-    if (rc == NGX_OK) {
-        ngx_http_gray_directory_unlock(&journals->directory);
-        job->noted = 1;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    return rc;
+    gmcf = job->zone->data;
+
+    if (ngx_http_gray_journals_behind(gmcf, job->zone)) {
+        ngx_http_gray_directory_unlock(&journals->directory);
+        ngx_http_gray_commit_wake(job->zone);
+        return NGX_AGAIN;
+    }
+
+    job->passed = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_gray_upload_passed(ngx_http_gray_upload_t *job)
+{
+    ngx_http_gray_journals_t  *journals;
+
+    if (!job->listing) {
+        return;
+    }
+
+    journals = job->zone->journals;
+
+    job->listing = 0;
+    journals->listing--;
+
+    if (job->passed) {
+        job->passed = 0;
+        ngx_http_gray_directory_unlock(&journals->directory);
+
+    } else {
+        ngx_http_gray_directory_give_up(&journals->directory);
+    }
+
+    ngx_http_gray_commit_wake(job->zone);
 }
 
 
@@ -760,6 +805,8 @@ ngx_http_gray_upload_unlock(ngx_http_gray_upload_t *job)
 
     ngx_http_gray_directory_unlock(ngx_http_gray_lists_directory(job->zone));
     job->locked = 0;
+
+    ngx_http_gray_upload_passed(job);
 }
 
 
