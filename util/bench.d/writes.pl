@@ -517,7 +517,12 @@ sub writes {
     my $next = Time::HiRes::time();
 
     while (getppid() == $owner) {
-        eval { write_to($client); 1 } or POSIX::_exit(1);
+        # 503, where others kept the lock for too long
+
+        unless (eval { write_to($client); 1 }) {
+            print STDERR $@;
+            $client = Bench::Client->new($nginx->connect);
+        }
 
         $next += 0.02;
         Time::HiRes::sleep(max(0, $next - Time::HiRes::time()));
