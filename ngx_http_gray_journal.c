@@ -401,10 +401,11 @@ ngx_http_gray_journal_mend(ngx_http_gray_journal_t *journal,
     if (lines.damaged || journal->mark.suspect
         || tail->end > (off_t) NGX_HTTP_GRAY_JOURNAL_LOAD)
     {
-        journal->damaged = lines.damaged;
-
         rc = ngx_http_gray_journal_rewrite(journal, file, &lines,
                                            lines.damaged != 0);
+        if (rc == NGX_OK) {
+            journal->damaged = lines.damaged;
+        }
 
     } else {
 

@@ -273,7 +273,7 @@ ngx_http_gray_journals_report(ngx_http_gray_release_t *release,
                       "not finished", journal->path, journal->torn);
     }
 
-    if (journal->damaged && mark->size) {
+    if (journal->damaged) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "gray: \"%s\": %ui lines are damaged, the file is kept "
                       "as \"%s\"", journal->path, journal->damaged,
