@@ -34,7 +34,7 @@ sub text {
     my ($document, @names) = @_;
 
     my $releases = join '',
-        map { "gray_release $_ { zone gray; variant off;"
+        map { "gray_release $_ { zone gray; hash \$arg_uid; variant off;"
               . " variant on weight=5%; }\n" } @names;
 
     return <<"END";
