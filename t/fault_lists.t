@@ -114,7 +114,9 @@ sub snapshot {
 hits($t);
 is(put('vip', body('a'))->{status}, 201, 'a list');
 
-my @passed = hits($t);
+# journals are looked at meanwhile
+
+my @passed = grep { /^list_/ } hits($t);
 
 is_deeply(\@passed,
           [ qw(list_open list_write list_flush list_seal list_write

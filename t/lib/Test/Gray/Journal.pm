@@ -244,6 +244,7 @@ my %step = (
     journal_rename    => 'renaming the new file',
     journal_write     => 'writing',
     journal_sync      => 'syncing the journal',
+    journal_found     => 'syncing what is there',
     journal_open_dir  => 'opening the directory',
     journal_sync_dir  => 'syncing the directory',
     commit_locked     => 'anything, with the lock,',
@@ -282,11 +283,12 @@ sub writes {
           [ @begin, 'journal_create', @append, @dir, @end ] ],
 
         [ 'a change that cuts off a torn line', sub { tear($t) },
-          [ @begin, 'journal_read', 'journal_cut', @append, @dir, @end ] ],
+          [ @begin, 'journal_read', 'journal_cut', 'journal_write',
+            'journal_found', @dir, 'journal_sync', @end ] ],
 
         [ 'a change that sets a damaged journal aside', sub { damage($t) },
           [ @begin, 'journal_read', @anew, 'journal_aside', 'journal_rename',
-            @dir, 'journal_sync', @end ] ],
+            @dir, 'journal_found', 'journal_sync', @end ] ],
 
         [ 'a change that makes a long journal short', sub { fill($t) },
           [ @begin, @append, 'journal_appended', 'journal_read',
