@@ -18,6 +18,10 @@
 #define NGX_HTTP_GRAY_RECORD_LABEL     "\",\"layout\":"
 #define NGX_HTTP_GRAY_RECORD_NEXT      ",\"revision\":"
 
+/* what a double holds, as all numbers of JSON are here */
+
+#define NGX_HTTP_GRAY_RECORD_REVISION  9007199254740991ULL
+
 /* no string holds this, as quotes are escaped there */
 
 #define NGX_HTTP_GRAY_RECORD_DOCUMENT  ",\"document\":"
@@ -167,7 +171,8 @@ ngx_http_gray_record_judge(const u_char *line, size_t len, uint64_t *revision)
         || ngx_http_gray_record_number(p
                                        + sizeof(NGX_HTTP_GRAY_RECORD_NEXT) - 1,
                                        last, revision)
-           == NULL)
+           == NULL
+        || *revision > NGX_HTTP_GRAY_RECORD_REVISION)
     {
         return NGX_HTTP_GRAY_RECORD_DAMAGED;
     }
@@ -176,7 +181,7 @@ ngx_http_gray_record_judge(const u_char *line, size_t len, uint64_t *revision)
 }
 
 
-/* of 1 to 15 digits, so that a double holds it: what follows it, or NULL */
+/* of 1 to 18 digits: what follows it, or NULL */
 
 static const u_char *
 ngx_http_gray_record_number(const u_char *p, const u_char *last,
@@ -187,7 +192,7 @@ ngx_http_gray_record_number(const u_char *p, const u_char *last,
     *number = 0;
 
     for (start = p; p < last && *p >= '0' && *p <= '9'; p++) {
-        if (p - start == 15) {
+        if (p - start == 18) {
             return NULL;
         }
 

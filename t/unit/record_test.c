@@ -520,6 +520,7 @@ test_layouts(void **state)
         "\"layout\":1,\"revision\":}",
         "\"layout\":1,\"revision\":\"1\"}",
         "\"layout\":1,\"revision\":1000000000000000000}",
+        "\"layout\":1,\"revision\":9007199254740992}",
         "\"layout\": 1,\"revision\":1}",
         "\"Layout\":1,\"revision\":1}",
         "\"revision\":1,\"layout\":1}"
