@@ -42,7 +42,7 @@ my %bound = (
     plain   => 500,             # writes a second on one core
     start   => 1,               # s, with journals
     traffic => 1.1,             # times the p99 without writes
-    idle    => 5,               # ms of CPU time a second
+    idle    => 10,              # ms of CPU time a second
 );
 
 my $slow = 2000;                # us more that a slow disk takes
