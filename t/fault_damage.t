@@ -257,6 +257,9 @@ sub wrong {
 }
 
 my @answers = pipeline('GET', undef, @names);
+
+journals_rest($state);
+
 my @written = pipeline('PATCH', '{"variants":{"on":{"weight":99}}}', @names);
 
 is(scalar(grep { $_->{status} == 200 } @written), scalar @names,
@@ -337,14 +340,16 @@ for (['zeros behind what is good', $journal, '' ],
 
     $t->config(text('1k', 'app'));
 
-    my $began = Time::HiRes::time();
-
     $t->start;
 
-    my $took = Time::HiRes::time() - $began;
+    # of the processor: others may use it, too
+
+    my ($user, $system) = slurp('/proc/' . $t->master . '/stat')
+                          =~ /.*\)(?: \S+){11} (\d+) (\d+)/s;
+    my $took = ($user + $system) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
     my $expected = $front || $behind =~ /checksum/ ? 60 : 5;
 
-    note("$what: nginx starts in $took s");
+    note("$what: the master needs $took s");
     cmp_ok($took, '<', 10 * $Test::Gray::Process::scale,
            "1 GiB of $what: nginx starts");
     is(weight('app'), $expected, 'what was good last serves');
@@ -357,7 +362,7 @@ for (['zeros behind what is good', $journal, '' ],
        'and is in the file');
 
     record('Journals when nginx starts', "1 GiB of $what",
-           'nginx starts within 10 s, what was good last serves, and can be '
+           'nginx starts in 10 s, what was good last serves, and can be '
            . 'changed',
            $took < 10 * $Test::Gray::Process::scale
            && $answer->{status} == 200 ? 'the same' : 'not so');

@@ -192,25 +192,6 @@ sub listing {
 }
 
 
-# workers look at journals, and sync them, soon after they begin
-
-sub quiet {
-    my $before = '';
-
-    for (1 .. 20) {
-        my $now = join ' ', map { (Time::HiRes::stat($_))[9] }
-                            glob $t->dir . '/*/*.jsonl';
-
-        return if $now eq $before;
-
-        $before = $now;
-        Time::HiRes::sleep(0.6 * $Test::Gray::Process::scale);
-    }
-
-    die "journals are written all the time\n";
-}
-
-
 # what can be seen of the memory; room that was taken for what did not come
 # stays taken
 
@@ -305,7 +286,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
                               variant => 'canary' } ] })->{status}, 200,
        'a long document');
 
-    quiet();
+    journals_rest($t->dir . '/*');
 
     my $before = [ memory(), listing('state') ];
     my $len = length((slurp($t->dir . '/state/app.jsonl')
@@ -456,7 +437,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 # -- another directory
 
 {
-    quiet();
+    journals_rest($t->dir . '/*');
 
     my $before = listing('state');
 
@@ -505,7 +486,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 
 {
     is(patch('app', 41), 903, 'with state');
-    quiet();
+    journals_rest($t->dir . '/*');
 
     my $before = listing('state');
 
@@ -588,7 +569,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 # -- what is refused after all of ours is done
 
 {
-    quiet();
+    journals_rest($t->dir . '/*');
 
     my $before = [ memory(), listing('state') ];
     my $busy = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1);
@@ -653,7 +634,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 # -- nginx -t
 
 {
-    quiet();
+    journals_rest($t->dir . '/*');
 
     my $before = listing('state');
     my @texts = (text());

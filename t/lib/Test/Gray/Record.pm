@@ -8,6 +8,11 @@ package Test::Gray::Record;
 #     my $line = journal_line(7, '{"enabled":true,...}', comment => 'why');
 #     my @records = journal_records($text);
 #
+#     journals_rest($dir);
+#
+# waits until nobody writes journals there: workers look at them, and sync
+# them, soon after they begin.
+#
 # A record is { revision, time, origin, author, user, comment, document,
 # layout }, or undef for a line that is not good; what no line feed ends is
 # one, too.
@@ -17,10 +22,12 @@ use warnings;
 
 use Exporter ();
 use JSON::PP ();
+use Test::Gray::Process;
 use Test::Gray::XXH64;
+use Time::HiRes ();
 
 our @ISA = ('Exporter');
-our @EXPORT = qw(journal_line journal_records);
+our @EXPORT = qw(journal_line journal_records journals_rest);
 
 my $json = JSON::PP->new->utf8->allow_nonref;
 my $head = '{"checksum":"';
@@ -57,6 +64,26 @@ sub record {
     return undef if $sum ne sum($rest);
 
     return $json->decode("{$rest");
+}
+
+
+sub journals_rest {
+    my ($dir) = @_;
+
+    my $before = '';
+    my $end = Time::HiRes::time() + 30 * $Test::Gray::Process::scale;
+
+    while (Time::HiRes::time() < $end) {
+        my $now = join ' ', map { (Time::HiRes::stat($_))[9] || 0 }
+                            glob "$dir/*.jsonl";
+
+        return if $now eq $before;
+
+        $before = $now;
+        Time::HiRes::sleep(0.6 * $Test::Gray::Process::scale);
+    }
+
+    die "journals are written all the time\n";
 }
 
 
