@@ -394,7 +394,9 @@ ngx_http_gray_change_compose(ngx_http_gray_change_t *change,
 
     case NGX_DECLINED:
         *answer = ngx_http_gray_reply_faults(change->request, 422,
-                                             "Invalid patch", &faults);
+                                   change->kind == NGX_HTTP_GRAY_CHANGE_REVERT
+                                   ? "Invalid revision" : "Invalid patch",
+                                   &faults);
         break;
 
     case NGX_ABORT:

@@ -15,6 +15,8 @@ use POSIX ();
 use Test::More;
 use Time::HiRes;
 
+BEGIN { $ENV{TEST_TIME_LIMIT} ||= 400 }
+
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
 use Test::Gray::Fault;
