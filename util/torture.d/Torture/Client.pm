@@ -32,7 +32,7 @@ sub new {
 }
 
 
-# starts the process, which does the code again and again
+# starts the process, which does the code again and again, or "times"
 
 sub run {
     my ($self, $code) = @_;
@@ -48,7 +48,9 @@ sub run {
 
         open $self->{file}, '>:raw', $file or die "$file: $!\n";
 
-        until ($over) {
+        my $times = $self->{times};
+
+        until ($over || defined $times && $times-- == 0) {
             $code->($self);
             $self->pause;
         }
@@ -83,8 +85,7 @@ sub ask {
              kept => $connection ? $self->{kept} : 0, %more);
 
     my $response = eval {
-        $connection ||= Test::Gray::HTTP->new(
-            port => $self->{t}->port, timeout => $self->{timeout})->connect;
+        $connection ||= $self->connect;
 
         push @$headers, Connection => 'close' unless $self->{keep};
         push @$headers, 'Content-Type' => 'application/json'
@@ -136,6 +137,28 @@ sub ask {
 }
 
 
+# to any worker, or to the one that is asked for as "pid"
+
+sub connect {
+    my ($self) = @_;
+
+    my $pid = $self->{pid};
+    my $http = Test::Gray::HTTP->new(port => $self->{t}->port,
+                                     timeout => $self->{timeout});
+
+    return $http->connect unless $pid;
+
+    for (1 .. 1000) {
+        my $connection = $http->connect;
+
+        return $connection
+            if (split ' ', $connection->get('/decision')->{body})[2] == $pid;
+    }
+
+    die "no connection to worker $pid\n";
+}
+
+
 # -- what they do
 
 sub decide {
@@ -163,7 +186,9 @@ sub look_back {
 
     return if $got->{status} != 200;
 
-    my $n = $got->{revision} - int rand 20;
+    # not so far that it may be forgotten before it is asked for
+
+    my $n = $got->{revision} - int rand $self->{t}{history} / 2;
 
     $n = 1 if $n < 1;
 

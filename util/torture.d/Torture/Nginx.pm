@@ -19,6 +19,7 @@ our $workers = 4;
 
 # backends  ports of v1 and v2
 # history   how many revisions the journal keeps; without it there is none
+# reuseport each worker has a queue of connections of its own
 
 sub new {
     my ($class, %option) = @_;
@@ -52,6 +53,7 @@ sub configure {
     my $size = 1024 + 4 * ($self->{pages} % 2);
     my $decided = join ' ', map { "\$gray_checkout$_" }
                             qw(_revision), '', qw(_reason _rule);
+    my $listen = $self->{reuseport} ? ' reuseport' : '';
     my $history = $self->{history} ? " history=$self->{history}" : '';
 
     $self->config(<<"END");
@@ -78,7 +80,7 @@ http {
     }
 
     server {
-        listen 127.0.0.1:%%PORT%%;
+        listen 127.0.0.1:%%PORT%%$listen;
 
         location / { proxy_pass http://checkout; }
 

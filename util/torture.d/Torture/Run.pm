@@ -18,7 +18,8 @@ use Torture::Record;
 use Torture::Watcher;
 
 
-# seed, journal (is there to be one?), history, follow, wrk, connections
+# seed, journal (is there to be one?), history, reuseport, follow, wrk,
+# connections
 
 sub new {
     my ($class, %option) = @_;
@@ -38,7 +39,8 @@ END
 
     $self->{t} = Torture::Nginx->new(
         backends => [ map { $backends->port($_) } qw(v1 v2) ],
-        history => $option{journal} ? $option{history} : 0);
+        history => $option{journal} ? $option{history} : 0,
+        reuseport => $option{reuseport});
 
     $self->know if $option{journal};
 
@@ -163,6 +165,28 @@ sub writer {
     push @{ $self->{writers} },
          $self->client("writer-$number", $pause,
                        sub { $_[0]->change(%{ $self->{can} }) });
+
+    return;
+}
+
+
+# each of these workers makes so many changes, as fast as it goes
+
+sub warm {
+    my ($self, $name, $times, @pids) = @_;
+
+    $self->{can} ||= { $self->abilities };
+    $self->watch;
+
+    my $number = 0;
+    my @clients = map {
+        $self->client("warm-$name." . ++$number, 0,
+                      sub { $_[0]->change(%{ $self->{can} }) },
+                      times => $times, pid => $_)
+    } @pids;
+
+    wait_until(sub { !grep { alive($_) } @clients }, 60 + $times);
+    $self->end(@clients);
 
     return;
 }
