@@ -20,6 +20,7 @@ our $workers = 4;
 # backends  ports of v1 and v2
 # history   how many revisions the journal keeps; without it there is none
 # reuseport each worker has a queue of connections of its own
+# threads   of a worker
 
 sub new {
     my ($class, %option) = @_;
@@ -53,11 +54,14 @@ sub configure {
     my $size = 1024 + 4 * ($self->{pages} % 2);
     my $decided = join ' ', map { "\$gray_checkout$_" }
                             qw(_revision), '', qw(_reason _rule);
+    my $threads = $self->{threads}
+                  ? "thread_pool default threads=$self->{threads};" : '';
     my $listen = $self->{reuseport} ? ' reuseport' : '';
     my $history = $self->{history} ? " history=$self->{history}" : '';
 
     $self->config(<<"END");
 worker_processes $workers;
+$threads
 
 http {
     gray_zone gray ${size}k state=state$history;
@@ -65,8 +69,8 @@ http {
     keepalive_requests 1000000000;
     keepalive_timeout  3600;
 
-    upstream v1 { server 127.0.0.1:$v1; keepalive 16; }
-    upstream v2 { server 127.0.0.1:$v2; keepalive 16; }
+    upstream v1 { server 127.0.0.1:$v1; keepalive 16; keepalive_timeout 5s; }
+    upstream v2 { server 127.0.0.1:$v2; keepalive 16; keepalive_timeout 5s; }
 
     proxy_http_version 1.1;
     proxy_set_header   Connection "";

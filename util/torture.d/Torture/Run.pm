@@ -18,8 +18,8 @@ use Torture::Record;
 use Torture::Watcher;
 
 
-# seed, journal (is there to be one?), history, reuseport, follow, wrk,
-# connections
+# seed, journal (is there to be one?), history, reuseport, threads, follow,
+# wrk, connections
 
 sub new {
     my ($class, %option) = @_;
@@ -40,7 +40,7 @@ END
     $self->{t} = Torture::Nginx->new(
         backends => [ map { $backends->port($_) } qw(v1 v2) ],
         history => $option{journal} ? $option{history} : 0,
-        reuseport => $option{reuseport});
+        map { $_ => $option{$_} } qw(reuseport threads));
 
     $self->know if $option{journal};
 
