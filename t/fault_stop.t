@@ -406,4 +406,34 @@ for ([ QUIT => 'it is told to end (SIGQUIT)' ],
     });
 }
 
+# then nginx closes a connection whose request is not answered yet; who reloads
+# has waited for the lock before
+
+$sleep = 3000;
+
+$t->stop;
+$t->config(journal_config(workers => 3,
+                          main => 'worker_shutdown_timeout 300ms;'));
+$t->start;
+
+slow('a reload, and worker_shutdown_timeout closes the connection',
+     'no answer; the change is made; then the old worker ends',
+     'no answer; the change was made; then the old worker ended', sub {
+    my ($connection, $pid, $revision) = @_;
+
+    my @faults;
+
+    $t->reload;
+
+    my $answer = eval { $connection->receive };
+
+    push @faults, "$answer->{status} $answer->{body}" if $answer;
+    push @faults, 'the old worker has ended before' if !alive($pid);
+
+    wait_until(sub { !alive($pid) }, 5)
+        or push @faults, 'the old worker is left';
+
+    return @faults;
+});
+
 $t->done;

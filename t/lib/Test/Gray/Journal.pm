@@ -166,13 +166,16 @@ sub mended {
 }
 
 
-# what is wrong with the order of revisions, and with the last one
+# what is wrong after a write: lines, the order of revisions, or the last one
 
 sub gaps {
     my ($t, $revision) = @_;
 
-    my @revisions = map { $json->decode($_)->{revision} }
-                    split /^/, mended(lines($t));
+    my $text = lines($t);
+
+    return 'not all lines are good' if $text ne mended($text);
+
+    my @revisions = map { $json->decode($_)->{revision} } split /^/, $text;
     my @gaps = grep { $revisions[$_] != $revisions[$_ - 1] + 1 }
                1 .. $#revisions;
 
@@ -183,11 +186,14 @@ sub gaps {
 }
 
 
+# longer than the line that takes its place
+
 sub tear {
     my ($t) = @_;
 
     open my $fh, '>>', journal($t) or die journal($t) . ": $!\n";
-    print $fh '{"checksum":"0123456789abcdef","layout":1,"revision":';
+    print $fh '{"checksum":"0123456789abcdef","layout":1,"comment":"',
+              'x' x 4000;
     close $fh or die journal($t) . ": $!\n";
 
     return;
