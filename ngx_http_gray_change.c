@@ -28,6 +28,9 @@ typedef struct {
     ngx_http_gray_json_t       *body;
     ngx_str_t                   comment;
 
+    ngx_http_gray_history_t    *history;    /* NULL: nothing was recalled */
+    ngx_uint_t                  recalled;   /* unsigned  recalled:1; */
+
     /* one attempt: on top of a revision, to be the next one */
 
     ngx_http_gray_snapshot_t    snapshot;
@@ -62,6 +65,7 @@ static ngx_int_t ngx_http_gray_change_patch(ngx_http_gray_change_t *change,
 static ngx_int_t ngx_http_gray_change_seen(ngx_http_gray_change_t *change);
 static ngx_int_t ngx_http_gray_change_revert(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults);
+static void ngx_http_gray_change_recalled(ngx_http_gray_history_t *history);
 static ngx_int_t ngx_http_gray_change_reset(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults);
 static ngx_int_t ngx_http_gray_change_stale(ngx_http_gray_change_t *change,
@@ -89,6 +93,7 @@ static ngx_http_gray_json_t *ngx_http_gray_change_present(
 static ngx_int_t ngx_http_gray_change_short(ngx_http_gray_change_t *change);
 static ngx_int_t ngx_http_gray_change_wait(ngx_http_gray_change_t *change);
 static void ngx_http_gray_change_handler(ngx_event_t *ev);
+static void ngx_http_gray_change_resume(ngx_http_gray_change_t *change);
 static void ngx_http_gray_change_clear(ngx_http_gray_change_t *change);
 static void ngx_http_gray_change_cleanup(void *data);
 
@@ -150,13 +155,13 @@ ngx_http_gray_change_run(ngx_http_gray_change_t *change)
 {
     ngx_int_t  rc, answer;
 
-    change->attempts++;
     ngx_http_gray_change_clear(change);
 
     if (ngx_http_gray_change_prepare(change, &answer) != NGX_OK) {
         return answer;
     }
 
+    change->attempts++;
     change->commit = ngx_http_gray_change_commit(change);
 
     if (change->commit == NULL) {
@@ -406,7 +411,11 @@ ngx_http_gray_change_compose(ngx_http_gray_change_t *change,
         break;
 
     case NGX_BUSY:
-        *answer = ngx_http_gray_history_unread(change->request);
+        *answer = ngx_http_gray_history_busy(change->request, change->history);
+        break;
+
+    case NGX_DONE:
+        *answer = NGX_DONE;
         break;
 
     default: /* NGX_ERROR */
@@ -465,14 +474,39 @@ ngx_http_gray_change_seen(ngx_http_gray_change_t *change)
 }
 
 
-/* the document of that revision, with its allocation */
+/*
+ * The document of that revision, with its allocation; NGX_DONE where it is
+ * yet to be found.  It never changes, so it is looked for once.
+ */
 
 static ngx_int_t
 ngx_http_gray_change_revert(ngx_http_gray_change_t *change,
     ngx_http_gray_faults_t *faults)
 {
-    return ngx_http_gray_history_document(change->release, change->body,
-                                          &change->input, faults);
+    ngx_int_t  rc;
+
+    if (change->recalled) {
+        return ngx_http_gray_history_document(change->history, &change->input,
+                                              faults);
+    }
+
+    rc = ngx_http_gray_history_recall(change->release, change->body,
+                                      ngx_http_gray_change_recalled, change,
+                                      &change->history, faults);
+
+    return rc == NGX_OK ? NGX_DONE : rc;
+}
+
+
+static void
+ngx_http_gray_change_recalled(ngx_http_gray_history_t *history)
+{
+    ngx_http_gray_change_t  *change;
+
+    change = history->data;
+    change->recalled = 1;
+
+    ngx_http_gray_change_resume(change);
 }
 
 
@@ -747,12 +781,17 @@ ngx_http_gray_change_wait(ngx_http_gray_change_t *change)
 static void
 ngx_http_gray_change_handler(ngx_event_t *ev)
 {
-    ngx_int_t                rc;
-    ngx_connection_t        *c;
-    ngx_http_request_t      *r;
-    ngx_http_gray_change_t  *change;
+    ngx_http_gray_change_resume(ev->data);
+}
 
-    change = ev->data;
+
+static void
+ngx_http_gray_change_resume(ngx_http_gray_change_t *change)
+{
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
     r = change->request;
     c = r->connection;
 
@@ -803,6 +842,10 @@ ngx_http_gray_change_cleanup(void *data)
     }
 
     ngx_http_gray_change_clear(change);
+
+    if (change->history) {
+        ngx_http_gray_history_leave(change->history);
+    }
 
     ngx_http_gray_json_free(change->body);
 }

@@ -13,6 +13,7 @@
 #include "ngx_http_gray_cycle.h"
 #include "ngx_http_gray_declare.h"
 #include "ngx_http_gray_device.h"
+#include "ngx_http_gray_history.h"
 #include "ngx_http_gray_journals.h"
 #include "ngx_http_gray_lists.h"
 #include "ngx_http_gray_task.h"
@@ -334,6 +335,7 @@ ngx_http_gray_conf_keep(ngx_conf_t *cf, ngx_http_gray_zone_t *zone)
     zone->threads = ngx_http_gray_task_threads(cf);
 
     if (zone->threads == NULL
+        || ngx_http_gray_history_gates(cf, zone) != NGX_OK
         || ngx_http_gray_lists_create(cf, zone) != NGX_OK)
     {
         return NGX_ERROR;

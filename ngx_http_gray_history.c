@@ -4,69 +4,129 @@
  */
 
 
+/*
+ * What a journal keeps, for GET and to go back to.
+ *
+ * A thread reads the file, from its end on and no more of it than is needed,
+ * and makes the answer, or the document, of it.  Some at a time do so for a
+ * zone in a process; others wait for them in a queue, for two seconds at most.  A long
+ * answer counts until it is sent: it takes memory until then.
+ */
+
+
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <sys/mman.h>
+
 #include "ngx_http_gray_history.h"
+#include "ngx_http_gray_journal.h"
+#include "ngx_http_gray_record.h"
 #include "ngx_http_gray_reply.h"
 
 
-#define NGX_HTTP_GRAY_HISTORY_MAX  9007199254740992.0    /* 2^53 */
+#define NGX_HTTP_GRAY_HISTORY_MAX       9007199254740992.0    /* 2^53 */
+
+#define NGX_HTTP_GRAY_HISTORY_ADMITTED  4
+#define NGX_HTTP_GRAY_HISTORY_PATIENCE  2000    /* ms */
+#define NGX_HTTP_GRAY_HISTORY_TRIES     4
+
+/* an answer that is shorter is one as any other */
+
+#define NGX_HTTP_GRAY_HISTORY_LONG      (2 * NGX_HTTP_GRAY_RECORD_MAX)
+
+/* bytes around a record at most, and around all of them */
+
+#define NGX_HTTP_GRAY_HISTORY_AROUND    16
+#define NGX_HTTP_GRAY_HISTORY_FRAME     256
 
 
-static ngx_int_t ngx_http_gray_history_read(ngx_http_gray_release_t *release,
-    ngx_http_gray_journal_lines_t *lines, ngx_uint_t *first);
-static ngx_str_t *ngx_http_gray_history_find(
-    ngx_http_gray_journal_lines_t *lines, ngx_uint_t first,
-    uint64_t revision);
-static ngx_int_t ngx_http_gray_history_list(ngx_http_request_t *r,
-    ngx_http_gray_release_t *release, ngx_http_gray_journal_lines_t *lines,
-    ngx_uint_t first);
-static ngx_int_t ngx_http_gray_history_one(ngx_http_request_t *r,
-    ngx_str_t *line);
-static u_char *ngx_http_gray_history_item(u_char *p, ngx_str_t *line);
+typedef enum {
+    NGX_HTTP_GRAY_HISTORY_LIST = 0,
+    NGX_HTTP_GRAY_HISTORY_ONE,
+    NGX_HTTP_GRAY_HISTORY_DOCUMENT
+} ngx_http_gray_history_e;
+
+
+static ngx_http_gray_history_t *ngx_http_gray_history_create(
+    ngx_http_gray_release_t *release, ngx_uint_t kind, uint64_t revision);
+static void ngx_http_gray_history_start(ngx_http_gray_history_t *history);
+static void ngx_http_gray_history_handler(ngx_event_t *ev);
+static void ngx_http_gray_history_discharge(ngx_http_gray_history_t *history);
+static void ngx_http_gray_history_step(void *data);
+static ngx_int_t ngx_http_gray_history_visit(void *data, u_char *line,
+    size_t len, uint64_t revision);
+static ngx_int_t ngx_http_gray_history_parse(ngx_http_gray_history_t *history,
+    u_char *line, size_t len);
+static ngx_int_t ngx_http_gray_history_item(ngx_http_gray_history_t *history,
+    u_char *line, size_t len);
+static ngx_int_t ngx_http_gray_history_begin(ngx_http_gray_history_t *history);
+static void ngx_http_gray_history_end(ngx_http_gray_history_t *history);
+static void ngx_http_gray_history_clear(ngx_http_gray_history_t *history);
+static void ngx_http_gray_history_ready(void *data);
+static void ngx_http_gray_history_send(ngx_http_gray_history_t *history);
+static ngx_int_t ngx_http_gray_history_answer(ngx_http_request_t *r,
+    ngx_http_gray_history_t *history);
+static void ngx_http_gray_history_cleanup(void *data);
 static ngx_int_t ngx_http_gray_history_revision(
     const ngx_http_gray_json_t *body, uint64_t *revision,
     ngx_http_gray_faults_t *faults);
 
 
 ngx_int_t
-ngx_http_gray_history(ngx_http_request_t *r, ngx_http_gray_release_t *release,
-    uint64_t revision)
+ngx_http_gray_history_gates(ngx_conf_t *cf, ngx_http_gray_zone_t *zone)
 {
-    ngx_int_t                      rc;
-    ngx_str_t                     *line;
-    ngx_uint_t                     first;
-    ngx_http_gray_journal_lines_t  lines;
+    ngx_uint_t                     i;
+    ngx_http_gray_history_gate_t  *gates;
 
-    if (ngx_http_gray_history_read(release, &lines, &first) != NGX_OK) {
-        return ngx_http_gray_history_unread(r);
+    gates = ngx_pcalloc(cf->pool, NGX_HTTP_GRAY_HISTORY_GATES
+                                  * sizeof(ngx_http_gray_history_gate_t));
+    if (gates == NULL) {
+        return NGX_ERROR;
     }
 
-    if (revision == 0) {
-        rc = ngx_http_gray_history_list(r, release, &lines, first);
-
-    } else {
-        line = ngx_http_gray_history_find(&lines, first, revision);
-
-        rc = line ? ngx_http_gray_history_one(r, line)
-                  : ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,
-                                "no revision %uL in the history", revision);
+    for (i = 0; i < NGX_HTTP_GRAY_HISTORY_GATES; i++) {
+        ngx_queue_init(&gates[i].waiting);
     }
 
-    ngx_http_gray_journal_lines_free(&lines);
+    zone->gates = gates;
 
-    return rc;
+    return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_http_gray_history_unread(ngx_http_request_t *r)
+ngx_http_gray_history(ngx_http_request_t *r, ngx_http_gray_release_t *release,
+    uint64_t revision)
 {
-    return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "the journal of the release cannot be read, "
-                                "see the error log");
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_gray_history_t  *history;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    history = ngx_http_gray_history_create(release,
+                                           revision ? NGX_HTTP_GRAY_HISTORY_ONE
+                                           : NGX_HTTP_GRAY_HISTORY_LIST,
+                                           revision);
+    if (history == NULL) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    cln->handler = ngx_http_gray_history_cleanup;
+    cln->data = history;
+
+    history->done = ngx_http_gray_history_send;
+    history->data = r;
+
+    r->main->count++;
+
+    ngx_http_gray_history_start(history);
+
+    return NGX_DONE;
 }
 
 
@@ -80,214 +140,535 @@ ngx_http_gray_history_none(ngx_http_request_t *r,
 }
 
 
-/* there is a journal since nginx started; "first" is the first to be shown */
-
-static ngx_int_t
-ngx_http_gray_history_read(ngx_http_gray_release_t *release,
-    ngx_http_gray_journal_lines_t *lines, ngx_uint_t *first)
-{
-    uint64_t                 revision;
-    ngx_int_t                rc;
-    ngx_uint_t               tries;
-    ngx_http_gray_journal_t  journal;
-
-    ngx_memzero(lines, sizeof(ngx_http_gray_journal_lines_t));
-    *first = 0;
-
-    if (ngx_http_gray_journal_init(&journal, &release->zone->state,
-                                   &release->name)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    /* a writer may cut it meanwhile, as he takes back what cannot be synced */
-
-    tries = 0;
-
-    do {
-        rc = ngx_http_gray_journal_lines(journal.path, lines);
-
-    } while (rc == NGX_ERROR && ngx_errno == NGX_EAGAIN && tries++ < 3);
-
-    if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
-                      "gray: \"%s\" cannot be read", journal.path);
-        return NGX_ERROR;
-    }
-
-    /* what is not in force may never be */
-
-    revision = ngx_http_gray_shm_word(release->block) >> 1;
-
-    while (lines->nlines && lines->revision[lines->nlines - 1] > revision) {
-        lines->nlines--;
-    }
-
-    if (lines->nlines > release->zone->history) {
-        *first = lines->nlines - release->zone->history;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_str_t *
-ngx_http_gray_history_find(ngx_http_gray_journal_lines_t *lines,
-    ngx_uint_t first, uint64_t revision)
-{
-    ngx_uint_t  i;
-
-    for (i = lines->nlines; i > first; i--) {
-        if (lines->revision[i - 1] == revision) {
-            return &lines->line[i - 1];
-        }
-    }
-
-    return NULL;
-}
-
-
-static ngx_int_t
-ngx_http_gray_history_list(ngx_http_request_t *r,
-    ngx_http_gray_release_t *release, ngx_http_gray_journal_lines_t *lines,
-    ngx_uint_t first)
-{
-    u_char      *p;
-    size_t       len;
-    ngx_str_t    text;
-    ngx_uint_t   i;
-
-    len = sizeof("{\n  \"release\": \"\",\n  \"revisions\": [\n  ]\n}\n")
-          + release->name.len;
-
-    for (i = first; i < lines->nlines; i++) {
-        len += sizeof("\n    {,") + lines->line[i].len;
-    }
-
-    text.data = malloc(len);
-
-    if (text.data == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    p = ngx_sprintf(text.data, "{\n  \"release\": \"%V\",\n  \"revisions\": [",
-                    &release->name);
-
-    for (i = lines->nlines; i > first; i--) {
-
-        if (i < lines->nlines) {
-            *p++ = ',';
-        }
-
-        p = ngx_cpymem(p, "\n    ", sizeof("\n    ") - 1);
-        p = ngx_http_gray_history_item(p, &lines->line[i - 1]);
-    }
-
-    if (lines->nlines) {
-        p = ngx_cpymem(p, "\n  ", sizeof("\n  ") - 1);
-    }
-
-    p = ngx_cpymem(p, "]\n}\n", sizeof("]\n}\n") - 1);
-
-    text.len = p - text.data;
-
-    return ngx_http_gray_reply_made(r, &text);
-}
-
-
-static ngx_int_t
-ngx_http_gray_history_one(ngx_http_request_t *r, ngx_str_t *line)
-{
-    u_char     *p;
-    ngx_str_t   text;
-
-    text.data = malloc(line->len + 2);
-
-    if (text.data == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    p = ngx_http_gray_history_item(text.data, line);
-    *p++ = LF;
-
-    text.len = p - text.data;
-
-    return ngx_http_gray_reply_made(r, &text);
-}
-
-
-static u_char *
-ngx_http_gray_history_item(u_char *p, ngx_str_t *line)
-{
-    ngx_str_t  rest;
-
-    ngx_http_gray_record_rest(line->data, line->len, &rest);
-
-    *p++ = '{';
-
-    return ngx_cpymem(p, rest.data, rest.len);
-}
-
-
 ngx_int_t
-ngx_http_gray_history_document(ngx_http_gray_release_t *release,
-    const ngx_http_gray_json_t *body, ngx_http_gray_json_t **doc,
+ngx_http_gray_history_recall(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *body, ngx_http_gray_history_pt done,
+    void *data, ngx_http_gray_history_t **history,
     ngx_http_gray_faults_t *faults)
 {
-    uint64_t                       revision;
-    ngx_int_t                      rc;
-    ngx_str_t                     *line;
-    ngx_uint_t                     first;
-    ngx_http_gray_path_t           path;
-    ngx_http_gray_record_t         record;
-    ngx_http_gray_json_error_t     err;
-    ngx_http_gray_journal_lines_t  lines;
+    uint64_t                  revision;
+    ngx_http_gray_history_t  *recall;
 
     if (ngx_http_gray_history_revision(body, &revision, faults) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    if (ngx_http_gray_history_read(release, &lines, &first) != NGX_OK) {
-        return NGX_BUSY;
+    recall = ngx_http_gray_history_create(release,
+                                          NGX_HTTP_GRAY_HISTORY_DOCUMENT,
+                                          revision);
+    if (recall == NULL) {
+        return NGX_ERROR;
     }
 
-    rc = NGX_ERROR;
-    line = ngx_http_gray_history_find(&lines, first, revision);
+    recall->done = done;
+    recall->data = data;
 
-    if (line == NULL) {
-        path.parent = NULL;
-        path.key = "revision";
+    *history = recall;
 
-        if (lines.nlines) {
-            ngx_http_gray_json_fault(faults, &path, "no revision %llu in the "
-                                "history, which goes from %llu to %llu",
-                                (unsigned long long) revision,
-                                (unsigned long long) lines.revision[first],
-                                (unsigned long long)
-                                lines.revision[lines.nlines - 1]);
+    ngx_http_gray_history_start(recall);
 
-        } else {
-            ngx_http_gray_json_fault(faults, &path, "no revision %llu in the "
-                                "history, which is empty",
-                                (unsigned long long) revision);
-        }
+    return NGX_OK;
+}
 
-        rc = NGX_DECLINED;
 
-    } else if (ngx_http_gray_record_parse(line->data, line->len, &record)
+ngx_int_t
+ngx_http_gray_history_document(ngx_http_gray_history_t *history,
+    ngx_http_gray_json_t **doc, ngx_http_gray_faults_t *faults)
+{
+    ngx_http_gray_path_t  path;
+
+    if (history->rc == NGX_OK) {
+        *doc = ngx_http_gray_json_copy(history->doc);
+        return *doc ? NGX_OK : NGX_ERROR;
+    }
+
+    if (history->rc != NGX_DECLINED) {
+        return history->rc;
+    }
+
+    path.parent = NULL;
+    path.key = "revision";
+
+    if (history->shown) {
+        ngx_http_gray_json_fault(faults, &path, "no revision %llu in the "
+                                 "history, which goes from %llu to %llu",
+                                 (unsigned long long) history->revision,
+                                 (unsigned long long) history->oldest,
+                                 (unsigned long long) history->newest);
+
+    } else {
+        ngx_http_gray_json_fault(faults, &path, "no revision %llu in the "
+                                 "history, which is empty",
+                                 (unsigned long long) history->revision);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_gray_history_busy(ngx_http_request_t *r,
+    ngx_http_gray_history_t *history)
+{
+    return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "%s",
+                                history->why ? history->why
+                                : "the journal of the release cannot be read, "
+                                  "see the error log");
+}
+
+
+static ngx_http_gray_history_t *
+ngx_http_gray_history_create(ngx_http_gray_release_t *release, ngx_uint_t kind,
+    uint64_t revision)
+{
+    ngx_http_gray_journal_t       *journal;
+    ngx_http_gray_history_t       *history;
+    ngx_http_gray_history_gate_t  *gates;
+
+    history = calloc(1, sizeof(ngx_http_gray_history_t));
+    journal = malloc(sizeof(ngx_http_gray_journal_t));
+
+    if (history == NULL || journal == NULL) {
+        free(history);
+        free(journal);
+        return NULL;
+    }
+
+    /* the path was not too long when nginx started */
+
+    (void) ngx_http_gray_journal_init(journal, &release->zone->state,
+                                      &release->name);
+    ngx_memcpy(history->path, journal->path, NGX_MAX_PATH);
+
+    free(journal);
+
+    gates = release->zone->gates;
+
+    history->kind = kind;
+    history->gate = &gates[kind != NGX_HTTP_GRAY_HISTORY_LIST];
+    history->revision = revision;
+    history->block = release->block;
+    history->most = release->zone->history;
+    history->threads = release->zone->threads;
+    history->task.data = history;
+
+    history->name.data = history->buffer;
+    history->name.len = release->name.len;
+    ngx_memcpy(history->buffer, release->name.data, release->name.len);
+
+    return history;
+}
+
+
+/* done() is never called from here */
+
+static void
+ngx_http_gray_history_start(ngx_http_gray_history_t *history)
+{
+    ngx_event_t                   *ev;
+    ngx_http_gray_history_gate_t  *gate;
+
+    ev = &history->task.event;
+
+    ev->data = history;
+    ev->log = ngx_cycle->log;
+    ev->handler = ngx_http_gray_history_handler;
+
+    gate = history->gate;
+
+    if (gate->admitted == NGX_HTTP_GRAY_HISTORY_ADMITTED) {
+        ngx_queue_insert_tail(&gate->waiting, &history->queue);
+        history->queued = 1;
+
+        ngx_add_timer(ev, NGX_HTTP_GRAY_HISTORY_PATIENCE);
+        return;
+    }
+
+    gate->admitted++;
+    history->admitted = 1;
+
+    ngx_add_timer(ev, 0);
+}
+
+
+/* it is its turn, or it has waited for too long */
+
+static void
+ngx_http_gray_history_handler(ngx_event_t *ev)
+{
+    ngx_http_gray_history_t *history = ev->data;
+
+    if (history->queued) {
+        ngx_queue_remove(&history->queue);
+        history->queued = 0;
+
+        history->why = "others read histories just now";
+
+    } else if (ngx_http_gray_task_post(&history->task, history->threads,
+                                       ngx_http_gray_history_step,
+                                       ngx_http_gray_history_ready)
                == NGX_OK)
     {
-        *doc = ngx_http_gray_json_parse(record.document.data,
-                                        record.document.len, &err);
-        ngx_http_gray_record_free(&record);
+        return;
 
-        rc = *doc ? NGX_OK : NGX_ERROR;
+    } else {
+        history->why = "the history cannot be read now, the queue of threads "
+                       "is full";
     }
 
-    ngx_http_gray_journal_lines_free(&lines);
+    history->rc = NGX_BUSY;
 
-    return rc;
+    ngx_http_gray_history_ready(history);
+}
+
+
+/* who has waited for longest takes the place */
+
+static void
+ngx_http_gray_history_discharge(ngx_http_gray_history_t *history)
+{
+    ngx_queue_t                   *head;
+    ngx_http_gray_history_t       *next;
+    ngx_http_gray_history_gate_t  *gate;
+
+    if (!history->admitted) {
+        return;
+    }
+
+    history->admitted = 0;
+    gate = history->gate;
+
+    if (ngx_queue_empty(&gate->waiting)) {
+        gate->admitted--;
+        return;
+    }
+
+    head = ngx_queue_head(&gate->waiting);
+    next = ngx_queue_data(head, ngx_http_gray_history_t, queue);
+
+    ngx_queue_remove(head);
+    next->queued = 0;
+    next->admitted = 1;
+
+    /* not here: a request may be about to end */
+
+    ngx_del_timer(&next->task.event);
+    ngx_add_timer(&next->task.event, 0);
+}
+
+
+static void
+ngx_http_gray_history_step(void *data)
+{
+    ngx_http_gray_history_t *history = data;
+
+    ngx_int_t   rc;
+    ngx_uint_t  again, tries;
+
+    tries = 0;
+
+    do {
+        ngx_http_gray_history_clear(history);
+
+        history->rc = (history->kind == NGX_HTTP_GRAY_HISTORY_LIST)
+                      ? NGX_OK : NGX_DECLINED;
+        history->word = ngx_http_gray_shm_word(history->block) >> 1;
+
+        rc = ngx_http_gray_journal_read(history->path,
+                                        ngx_http_gray_history_visit, history);
+
+        history->err = (rc == NGX_OK) ? 0 : ngx_errno;
+
+        /*
+         * A writer may cut the file meanwhile, as he takes back what cannot be
+         * synced, or make a new one in which all is newer.
+         */
+
+        again = (rc == NGX_OK)
+                ? history->above
+                  && ngx_http_gray_shm_word(history->block) >> 1
+                     != history->word
+                : history->err == NGX_EAGAIN;
+
+    } while (again && ++tries < NGX_HTTP_GRAY_HISTORY_TRIES);
+
+    if (rc != NGX_OK) {
+        history->rc = NGX_BUSY;
+
+    } else if (history->rc == NGX_OK
+               && history->kind != NGX_HTTP_GRAY_HISTORY_DOCUMENT)
+    {
+        ngx_http_gray_history_end(history);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_gray_history_visit(void *data, u_char *line, size_t len,
+    uint64_t revision)
+{
+    ngx_http_gray_history_t *history = data;
+
+    /* what is not in force may never be */
+
+    if (history->shown == 0 && revision > history->word) {
+        history->above = 1;
+        return NGX_OK;
+    }
+
+    if (history->shown++ == 0) {
+        history->newest = revision;
+    }
+
+    history->oldest = revision;
+
+    if (history->kind == NGX_HTTP_GRAY_HISTORY_LIST) {
+        history->rc = ngx_http_gray_history_item(history, line, len);
+
+    } else if (revision == history->revision) {
+        history->rc = (history->kind == NGX_HTTP_GRAY_HISTORY_ONE)
+                      ? ngx_http_gray_history_item(history, line, len)
+                      : ngx_http_gray_history_parse(history, line, len);
+        return NGX_DONE;
+    }
+
+    return (history->rc == NGX_ERROR || history->shown == history->most)
+           ? NGX_DONE : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_history_parse(ngx_http_gray_history_t *history, u_char *line,
+    size_t len)
+{
+    ngx_http_gray_record_t      record;
+    ngx_http_gray_json_error_t  err;
+
+    if (ngx_http_gray_record_parse(line, len, &record) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    history->doc = ngx_http_gray_json_parse(record.document.data,
+                                            record.document.len, &err);
+    ngx_http_gray_record_free(&record);
+
+    return history->doc ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_gray_history_item(ngx_http_gray_history_t *history, u_char *line,
+    size_t len)
+{
+    u_char     *p;
+    ngx_str_t   rest;
+
+    if (ngx_http_gray_history_begin(history) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    p = history->text.data + history->text.len;
+
+    if (history->kind == NGX_HTTP_GRAY_HISTORY_LIST) {
+
+        if (history->shown > 1) {
+            *p++ = ',';
+        }
+
+        p = ngx_cpymem(p, "\n    ", sizeof("\n    ") - 1);
+    }
+
+    ngx_http_gray_record_rest(line, len, &rest);
+
+    *p++ = '{';
+    p = ngx_cpymem(p, rest.data, rest.len);
+
+    history->text.len = p - history->text.data;
+
+    return NGX_OK;
+}
+
+
+/*
+ * There is room for all that a journal may have: what is not used of it is
+ * never in memory.  It is mapped, so that it is given back at once.
+ */
+
+static ngx_int_t
+ngx_http_gray_history_begin(ngx_http_gray_history_t *history)
+{
+    u_char  *p;
+
+    if (history->text.data) {
+        return NGX_OK;
+    }
+
+    history->mapped = NGX_HTTP_GRAY_JOURNAL_LOAD
+                      + history->most * NGX_HTTP_GRAY_HISTORY_AROUND
+                      + NGX_HTTP_GRAY_HISTORY_FRAME;
+
+    p = mmap(NULL, history->mapped, PROT_READ|PROT_WRITE,
+             MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED) {
+        return NGX_ERROR;
+    }
+
+    history->text.data = p;
+
+    if (history->kind == NGX_HTTP_GRAY_HISTORY_LIST) {
+        p = ngx_sprintf(p, "{\n  \"release\": \"%V\",\n  \"revisions\": [",
+                        &history->name);
+    }
+
+    history->text.len = p - history->text.data;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_gray_history_end(ngx_http_gray_history_t *history)
+{
+    size_t   used;
+    u_char  *p;
+
+    if (ngx_http_gray_history_begin(history) != NGX_OK) {
+        history->rc = NGX_ERROR;
+        return;
+    }
+
+    p = history->text.data + history->text.len;
+
+    if (history->kind == NGX_HTTP_GRAY_HISTORY_LIST) {
+
+        if (history->shown) {
+            p = ngx_cpymem(p, "\n  ", sizeof("\n  ") - 1);
+        }
+
+        p = ngx_cpymem(p, "]\n}", sizeof("]\n}") - 1);
+    }
+
+    *p++ = LF;
+
+    history->text.len = p - history->text.data;
+
+    used = ngx_align(history->text.len, ngx_pagesize);
+
+    if (used < history->mapped) {
+        (void) munmap(history->text.data + used, history->mapped - used);
+        history->mapped = used;
+    }
+}
+
+
+static void
+ngx_http_gray_history_clear(ngx_http_gray_history_t *history)
+{
+    if (history->text.data) {
+        (void) munmap(history->text.data, history->mapped);
+        ngx_str_null(&history->text);
+    }
+
+    ngx_http_gray_json_free(history->doc);
+    history->doc = NULL;
+
+    history->above = 0;
+    history->shown = 0;
+}
+
+
+static void
+ngx_http_gray_history_ready(void *data)
+{
+    ngx_http_gray_history_t *history = data;
+
+    if (history->done == NULL) {
+        ngx_http_gray_history_leave(history);
+        return;
+    }
+
+    if (history->text.len <= NGX_HTTP_GRAY_HISTORY_LONG) {
+        ngx_http_gray_history_discharge(history);
+    }
+
+    if (history->rc == NGX_BUSY && history->why == NULL) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, history->err,
+                      "gray: \"%s\" cannot be read", history->path);
+    }
+
+    history->done(history);
+}
+
+
+static void
+ngx_http_gray_history_send(ngx_http_gray_history_t *history)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = history->data;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_http_finalize_request(r, ngx_http_gray_history_answer(r, history));
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_gray_history_answer(ngx_http_request_t *r,
+    ngx_http_gray_history_t *history)
+{
+    switch (history->rc) {
+
+    case NGX_OK:
+        return ngx_http_gray_reply_made(r, &history->text);
+
+    case NGX_DECLINED:
+        return ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,
+                                "no revision %uL in the history",
+                                history->revision);
+
+    case NGX_BUSY:
+        return ngx_http_gray_history_busy(r, history);
+
+    default: /* NGX_ERROR */
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+}
+
+
+void
+ngx_http_gray_history_leave(ngx_http_gray_history_t *history)
+{
+    history->done = NULL;
+
+    if (history->task.running) {
+        return;
+    }
+
+    if (history->task.event.timer_set) {
+        ngx_del_timer(&history->task.event);
+    }
+
+    if (history->queued) {
+        ngx_queue_remove(&history->queue);
+    }
+
+    ngx_http_gray_history_discharge(history);
+    ngx_http_gray_history_clear(history);
+
+    free(history);
+}
+
+
+static void
+ngx_http_gray_history_cleanup(void *data)
+{
+    ngx_http_gray_history_leave(data);
 }
 
 

@@ -27,6 +27,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <sys/mman.h>
+
 #include "ngx_http_gray_failpoint.h"
 #include "ngx_http_gray_journal.h"
 
@@ -43,17 +45,22 @@
 
 #define NGX_HTTP_GRAY_JOURNAL_REVISION  1000000000000
 
-/* a file is not read whole where it is longer than that */
-
-#define NGX_HTTP_GRAY_JOURNAL_LOAD                                            \
-    (2 * NGX_HTTP_GRAY_JOURNAL_BYTES + 2 * NGX_HTTP_GRAY_RECORD_MAX)
-
-
 typedef struct {
     int                             fd;
     off_t                           size;
     uint64_t                        last;       /* revision of the last one */
 } ngx_http_gray_journal_file_t;
+
+
+/* all good lines, in order */
+
+typedef struct {
+    u_char                         *data;
+    ngx_uint_t                      nlines;
+    ngx_str_t                      *line;       /* in "data", with no LF */
+    uint64_t                       *revision;
+    ngx_uint_t                      damaged;    /* lines that are not good */
+} ngx_http_gray_journal_lines_t;
 
 
 static void ngx_http_gray_journal_seal(ngx_http_gray_journal_t *journal,
@@ -95,6 +102,12 @@ static void ngx_http_gray_journal_damage(u_char *data, size_t len,
     ngx_http_gray_journal_tail_t *tail);
 static ngx_int_t ngx_http_gray_journal_load(int fd, off_t end,
     ngx_http_gray_journal_lines_t *lines);
+static void ngx_http_gray_journal_lines_free(
+    ngx_http_gray_journal_lines_t *lines);
+static ngx_int_t ngx_http_gray_journal_backwards(int fd, off_t size,
+    ngx_http_gray_journal_visit_pt visit, void *data);
+static ngx_int_t ngx_http_gray_journal_visit(u_char *data, size_t *len,
+    ngx_uint_t whole, ngx_http_gray_journal_visit_pt visit, void *ctx);
 static ngx_int_t ngx_http_gray_journal_get(int fd, u_char *data, size_t len,
     off_t offset);
 static ngx_int_t ngx_http_gray_journal_fail(ngx_http_gray_journal_t *journal,
@@ -1027,8 +1040,8 @@ ngx_http_gray_journal_damage(u_char *data, size_t len,
 
 
 ngx_int_t
-ngx_http_gray_journal_lines(const char *path,
-    ngx_http_gray_journal_lines_t *lines)
+ngx_http_gray_journal_read(const char *path,
+    ngx_http_gray_journal_visit_pt visit, void *data)
 {
     int          fd;
     ngx_int_t    rc;
@@ -1048,7 +1061,7 @@ ngx_http_gray_journal_lines(const char *path,
         err = ngx_errno;
 
     } else if (S_ISREG(st.st_mode)) {
-        rc = ngx_http_gray_journal_load(fd, st.st_size, lines);
+        rc = ngx_http_gray_journal_backwards(fd, st.st_size, visit, data);
         err = ngx_errno;
     }
 
@@ -1057,6 +1070,107 @@ ngx_http_gray_journal_lines(const char *path,
     ngx_set_errno(err);
 
     return rc;
+}
+
+
+/*
+ * In pieces, the first one small.  The line in which a piece begins is read
+ * again with the piece before it.
+ */
+
+static ngx_int_t
+ngx_http_gray_journal_backwards(int fd, off_t size,
+    ngx_http_gray_journal_visit_pt visit, void *ctx)
+{
+    off_t       from, to, first;
+    size_t      want, len;
+    u_char     *data;
+    ngx_int_t   rc;
+
+    /* mapped, as what threads get by malloc() stays theirs */
+
+    data = mmap(NULL, NGX_HTTP_GRAY_JOURNAL_PIECE, PROT_READ|PROT_WRITE,
+                MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
+
+    if (data == MAP_FAILED) {
+        return NGX_ERROR;
+    }
+
+    first = size - ngx_min(size, (off_t) NGX_HTTP_GRAY_JOURNAL_LOAD);
+    want = NGX_HTTP_GRAY_JOURNAL_FIRST;
+    rc = NGX_OK;
+
+    for (to = size; to > first && rc == NGX_OK; to = from + len) {
+
+        from = ngx_max(first, to - (off_t) want);
+        len = to - from;
+
+        rc = ngx_http_gray_journal_get(fd, data, len, from);
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_gray_journal_visit(data, &len, from == 0, visit,
+                                             ctx);
+        }
+
+        if (from == first) {
+            break;
+        }
+
+        /* no line is as long as the largest piece: it is passed over */
+
+        if (from + (off_t) len == to && want == NGX_HTTP_GRAY_JOURNAL_PIECE) {
+            len = 0;
+        }
+
+        want = NGX_HTTP_GRAY_JOURNAL_PIECE;
+    }
+
+    (void) munmap(data, NGX_HTTP_GRAY_JOURNAL_PIECE);
+
+    return rc == NGX_DONE ? NGX_OK : rc;
+}
+
+
+/*
+ * Visits the lines that begin behind a line feed, or where the bytes are
+ * "whole"; "len" becomes that of what is in front of them.
+ */
+
+static ngx_int_t
+ngx_http_gray_journal_visit(u_char *data, size_t *len, ngx_uint_t whole,
+    ngx_http_gray_journal_visit_pt visit, void *ctx)
+{
+    u_char     *p, *next, *line;
+    uint64_t    revision;
+    ngx_int_t   rc;
+
+    /* what no line feed follows is not finished */
+
+    for (next = memrchr(data, LF, *len); next; next = p) {
+
+        p = memrchr(data, LF, next - data);
+
+        if (p == NULL && !whole) {
+            *len = next + 1 - data;
+            break;
+        }
+
+        line = p ? p + 1 : data;
+
+        if (ngx_http_gray_record_judge(line, next - line, &revision)
+            != NGX_HTTP_GRAY_RECORD_GOOD)
+        {
+            continue;
+        }
+
+        rc = visit(ctx, line, next - line, revision);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -1141,7 +1255,7 @@ ngx_http_gray_journal_load(int fd, off_t end,
 }
 
 
-void
+static void
 ngx_http_gray_journal_lines_free(ngx_http_gray_journal_lines_t *lines)
 {
     free(lines->data);

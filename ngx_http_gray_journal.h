@@ -16,6 +16,11 @@
 
 #define NGX_HTTP_GRAY_JOURNAL_BYTES  16777216   /* of what is kept */
 
+/* a file is not read whole where it is longer than that */
+
+#define NGX_HTTP_GRAY_JOURNAL_LOAD                                            \
+    (2 * NGX_HTTP_GRAY_JOURNAL_BYTES + 2 * NGX_HTTP_GRAY_RECORD_MAX)
+
 /* in place of an errno: the file is of a layout to come */
 
 #define NGX_HTTP_GRAY_JOURNAL_NEWER    1000000
@@ -107,15 +112,12 @@ typedef struct {
 } ngx_http_gray_journal_tail_t;
 
 
-/* all good lines, in order */
-
-typedef struct {
-    u_char                         *data;
-    ngx_uint_t                      nlines;
-    ngx_str_t                      *line;       /* in "data", with no LF */
-    uint64_t                       *revision;
-    ngx_uint_t                      damaged;    /* lines that are not good */
-} ngx_http_gray_journal_lines_t;
+/*
+ * Is shown a good line, without its line feed, and its revision: NGX_OK, or
+ * NGX_DONE where it wants to see no more, or NGX_ERROR with errno.
+ */
+typedef ngx_int_t (*ngx_http_gray_journal_visit_pt)(void *data, u_char *line,
+    size_t len, uint64_t revision);
 
 
 /*
@@ -148,12 +150,12 @@ ngx_int_t ngx_http_gray_journal_tail(const char *path,
     ngx_http_gray_journal_tail_t *tail);
 
 /*
- * Reads what is kept, without a lock.  NGX_OK with what is to be freed by
- * _lines_free(); NGX_DECLINED and NGX_ERROR as of _tail().
+ * Reads what is kept, without a lock, from the last line on.  NGX_OK;
+ * NGX_DECLINED and NGX_ERROR as of _tail(), which may come after some lines
+ * were visited; errno is EAGAIN where the file was cut meanwhile.
  */
-ngx_int_t ngx_http_gray_journal_lines(const char *path,
-    ngx_http_gray_journal_lines_t *lines);
-void ngx_http_gray_journal_lines_free(ngx_http_gray_journal_lines_t *lines);
+ngx_int_t ngx_http_gray_journal_read(const char *path,
+    ngx_http_gray_journal_visit_pt visit, void *data);
 
 /* does the file look otherwise than "mark" has it? */
 ngx_uint_t ngx_http_gray_journal_moved(const char *path,

@@ -345,7 +345,8 @@ ngx_http_gray_reply_send(ngx_http_request_t *r,
     ngx_http_gray_status_t *status, const char *type,
     ngx_http_gray_json_t *json)
 {
-    ngx_str_t  text;
+    ngx_str_t            text;
+    ngx_pool_cleanup_t  *cln;
 
     if (json == NULL || ngx_http_gray_json_print(json, 1, &text) != NGX_OK) {
         ngx_http_gray_json_free(json);
@@ -353,6 +354,16 @@ ngx_http_gray_reply_send(ngx_http_request_t *r,
     }
 
     ngx_http_gray_json_free(json);
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (cln == NULL) {
+        free(text.data);
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    cln->handler = free;
+    cln->data = text.data;
 
     /* in the place of the NUL */
 
@@ -366,20 +377,9 @@ static ngx_int_t
 ngx_http_gray_reply_send_text(ngx_http_request_t *r,
     ngx_http_gray_status_t *status, const char *type, ngx_str_t *text)
 {
-    ngx_int_t            rc;
-    ngx_buf_t           *b;
-    ngx_chain_t          out;
-    ngx_pool_cleanup_t  *cln;
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-
-    if (cln == NULL) {
-        free(text->data);
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    cln->handler = free;
-    cln->data = text->data;
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {

@@ -25,7 +25,7 @@
 ngx_int_t ngx_http_gray_reply_json(ngx_http_request_t *r,
     ngx_http_gray_json_t *json);
 
-/* likewise, with a JSON text that malloc() gave, and which it owns */
+/* likewise, with a JSON text that must stay until the request's pool goes */
 ngx_int_t ngx_http_gray_reply_made(ngx_http_request_t *r, ngx_str_t *text);
 
 /* 201 with "json" */

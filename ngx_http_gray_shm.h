@@ -76,6 +76,7 @@ typedef struct {
     void                       *lists;       /* of ngx_http_gray_lists.h */
     void                       *journals;    /* of ngx_http_gray_journals.h */
     void                       *threads;     /* of ngx_http_gray_task.h */
+    void                       *gates;       /* of ngx_http_gray_history.h */
     void                       *data;        /* the owner's */
 } ngx_http_gray_zone_t;
 

@@ -30,6 +30,7 @@
 #include <fcntl.h>
 
 #include "ngx_http_gray_journal.h"
+#include "lines.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -701,9 +702,9 @@ static void
 check_lines(ngx_http_gray_journal_t *journal, uint64_t last)
 {
     ngx_uint_t                     i, n, want;
-    ngx_http_gray_journal_lines_t  lines;
+    lines_t  lines;
 
-    if (ngx_http_gray_journal_lines(journal->path, &lines) != NGX_OK) {
+    if (read_lines(journal->path, &lines) != NGX_OK) {
         violated("the history cannot be read");
         return;
     }
@@ -728,7 +729,7 @@ check_lines(ngx_http_gray_journal_t *journal, uint64_t last)
         }
     }
 
-    ngx_http_gray_journal_lines_free(&lines);
+    free_lines(&lines);
 }
 
 

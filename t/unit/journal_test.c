@@ -16,6 +16,7 @@
 #include <fcntl.h>
 
 #include "ngx_http_gray_journal.h"
+#include "lines.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -357,13 +358,24 @@ tail_of(ngx_http_gray_journal_tail_t *tail)
 }
 
 
+static ngx_int_t
+stop_at(void *data, u_char *line, size_t len, uint64_t revision)
+{
+    ngx_uint_t *n = data;
+
+    (*n)++;
+
+    return NGX_DONE;
+}
+
+
 static void
 assert_revisions(ngx_uint_t from, ngx_uint_t to)
 {
     ngx_uint_t                     i;
-    ngx_http_gray_journal_lines_t  lines;
+    lines_t  lines;
 
-    assert_int_equal(ngx_http_gray_journal_lines(path, &lines), NGX_OK);
+    assert_int_equal(read_lines(path, &lines), NGX_OK);
     assert_int_equal(lines.nlines, to + 1 - from);
     assert_int_equal(lines.damaged, 0);
 
@@ -371,7 +383,7 @@ assert_revisions(ngx_uint_t from, ngx_uint_t to)
         assert_int_equal(lines.revision[i], from + i);
     }
 
-    ngx_http_gray_journal_lines_free(&lines);
+    free_lines(&lines);
 }
 
 
@@ -415,7 +427,7 @@ test_flipped(void **state)
     ngx_uint_t                     hit, last, gone;
     ngx_http_gray_journal_t        journal;
     ngx_http_gray_journal_tail_t   tail;
-    ngx_http_gray_journal_lines_t  lines;
+    lines_t  lines;
 
     (void) state;
 
@@ -449,11 +461,11 @@ test_flipped(void **state)
         ngx_http_gray_journal_write(&journal);
         assert_int_equal(journal.rc, NGX_OK);
 
-        assert_int_equal(ngx_http_gray_journal_lines(path, &lines), NGX_OK);
+        assert_int_equal(read_lines(path, &lines), NGX_OK);
         assert_int_equal(lines.damaged, 0);
         assert_int_equal(lines.nlines, 5 - gone + 1);
         assert_int_equal(lines.revision[lines.nlines - 1], 6);
-        ngx_http_gray_journal_lines_free(&lines);
+        free_lines(&lines);
 
         assert_true(journal.damaged > 0);
         assert_int_equal(get(bad, back, sizeof(back)), len);
@@ -563,33 +575,33 @@ test_no_file(void **state)
     size_t                          len, ends[2];
     struct stat                     st;
     ngx_http_gray_journal_tail_t    tail;
-    ngx_http_gray_journal_lines_t   lines;
+    lines_t   lines;
 
     (void) state;
 
     (void) __real_unlink(path);
     assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_DECLINED);
-    assert_int_equal(ngx_http_gray_journal_lines(path, &lines), NGX_DECLINED);
+    assert_int_equal(read_lines(path, &lines), NGX_DECLINED);
 
     put(path, data, 0);
     assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_DECLINED);
-    assert_int_equal(ngx_http_gray_journal_lines(path, &lines), NGX_OK);
+    assert_int_equal(read_lines(path, &lines), NGX_OK);
     assert_int_equal(lines.nlines, 0);
-    ngx_http_gray_journal_lines_free(&lines);
+    free_lines(&lines);
     assert_int_equal(write_next(0), NGX_OK);
     assert_revisions(1, 1);
 
     (void) __real_unlink(path);
     assert_int_equal(mkdir(path, 0700), 0);
     assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_ERROR);
-    assert_int_equal(ngx_http_gray_journal_lines(path, &lines), NGX_ERROR);
+    assert_int_equal(read_lines(path, &lines), NGX_ERROR);
     assert_int_equal(write_next(1), NGX_ERROR);
     assert_int_equal(rmdir(path), 0);
 
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_ERROR);
     assert_int_equal(errno, 0);
-    assert_int_equal(ngx_http_gray_journal_lines(path, &lines), NGX_ERROR);
+    assert_int_equal(read_lines(path, &lines), NGX_ERROR);
     assert_int_equal(write_next(1), NGX_ERROR);
     assert_int_equal(__real_unlink(path), 0);
 
@@ -602,7 +614,7 @@ test_no_file(void **state)
 
     assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_ERROR);
     assert_int_equal(errno, ELOOP);
-    assert_int_equal(ngx_http_gray_journal_lines(path, &lines), NGX_ERROR);
+    assert_int_equal(read_lines(path, &lines), NGX_ERROR);
     assert_int_equal(write_next(2), NGX_ERROR);
 
     assert_int_equal(stat(other, &st), 0);
@@ -661,7 +673,7 @@ test_layout_1(void **state)
     u_char                          data[4096], back[4096];
     size_t                          len;
     ngx_http_gray_journal_tail_t    tail;
-    ngx_http_gray_journal_lines_t   lines;
+    lines_t   lines;
 
     (void) state;
 
@@ -671,10 +683,10 @@ test_layout_1(void **state)
     assert_int_equal(tail_of(&tail), 1000000000000);
     assert_int_equal(write_next(1000000000000), NGX_OK);
 
-    assert_int_equal(ngx_http_gray_journal_lines(path, &lines), NGX_OK);
+    assert_int_equal(read_lines(path, &lines), NGX_OK);
     assert_int_equal(lines.nlines, 6);
     assert_int_equal(lines.damaged, 0);
-    ngx_http_gray_journal_lines_free(&lines);
+    free_lines(&lines);
 
     assert_true(get(path, back, sizeof(back)) > len);
     assert_memory_equal(back, data, len);
@@ -694,6 +706,7 @@ test_windows(void **state)
     ngx_int_t                       edge;
     ngx_str_t                       first, line;
     ngx_uint_t                      k, n;
+    lines_t                         lines;
     ngx_http_gray_journal_tail_t    tail;
 
     static const size_t  edges[] = { FIRST, FIRST + PIECE };
@@ -742,6 +755,23 @@ test_windows(void **state)
                                  (unsigned long) lens[n], (unsigned long) at,
                                  (unsigned long) tail.revision);
                     }
+
+                    assert_int_equal(read_lines(path, &lines), NGX_OK);
+
+                    if (lines.nlines != 2
+                        || lines.revision[0] != 1
+                        || lines.revision[1] != 2
+                        || lines.line[1].len != line.len - 1
+                        || memcmp(lines.line[1].data, line.data, line.len - 1)
+                           != 0)
+                    {
+                        fail_msg("edge %lu%+ld, %lu bytes, %lu: %lu lines",
+                                 (unsigned long) edges[k], (long) edge,
+                                 (unsigned long) lens[n], (unsigned long) at,
+                                 (unsigned long) lines.nlines);
+                    }
+
+                    free_lines(&lines);
                 }
             }
 
@@ -765,6 +795,77 @@ test_windows(void **state)
     free(line.data);
     free(first.data);
     free(data);
+}
+
+
+/*
+ * Lines of all lengths, in many pieces, and one between them that is longer
+ * than a piece: each that is good is visited once, the last one first.
+ */
+
+static void
+test_pieces(void **state)
+{
+    FILE        *out;
+    char        *junk;
+    lines_t      lines;
+    ngx_str_t    line[61];
+    ngx_uint_t   i, k, n;
+
+    static const size_t  junks[] = { 1, 1000, FIRST, PIECE - 1, PIECE,
+                                     PIECE + 1, 2 * PIECE + 77 };
+    (void) state;
+
+    for (n = 1; n <= 60; n++) {
+        line[n] = record_of(n, 300 + (n * 7919 * 37) % 600000);
+    }
+
+    for (k = 0; k < ITEMS(junks); k++) {
+
+        junk = malloc(junks[k]);
+        assert_non_null(junk);
+        memset(junk, 'x', junks[k]);
+        junk[junks[k] - 1] = LF;
+
+        out = fopen(path, "w");
+        assert_non_null(out);
+
+        for (n = 1; n <= 60; n++) {
+            assert_int_equal(fwrite(line[n].data, line[n].len, 1, out), 1);
+
+            if (n == 30) {
+                assert_int_equal(fwrite(junk, junks[k], 1, out), 1);
+            }
+        }
+
+        assert_int_equal(fclose(out), 0);
+        free(junk);
+
+        assert_int_equal(read_lines(path, &lines), NGX_OK);
+        assert_int_equal(lines.nlines, 60);
+        assert_int_equal(lines.damaged, 1);
+
+        for (i = 0; i < 60; i++) {
+            assert_int_equal(lines.revision[i], i + 1);
+            assert_int_equal(lines.line[i].len, line[i + 1].len - 1);
+            assert_memory_equal(lines.line[i].data, line[i + 1].data,
+                                lines.line[i].len);
+        }
+
+        free_lines(&lines);
+    }
+
+    /* who is content with what is at the end does not read the rest */
+
+    works();
+    n = 0;
+    assert_int_equal(ngx_http_gray_journal_read(path, stop_at, &n), NGX_OK);
+    assert_int_equal(n, 1);
+    assert_in_range(calls, 3, 4);
+
+    for (n = 1; n <= 60; n++) {
+        free(line[n].data);
+    }
 }
 
 
@@ -1120,7 +1221,7 @@ test_failures(void **state)
     ngx_int_t                      rc;
     ngx_uint_t                     kind, mode, n, id, uncertain, all;
     ngx_http_gray_journal_t        journal, next;
-    ngx_http_gray_journal_lines_t  lines;
+    lines_t  lines;
 
     (void) state;
 
@@ -1206,11 +1307,11 @@ test_failures(void **state)
                     assert_int_equal(last_id(), 88);
                 }
 
-                assert_int_equal(ngx_http_gray_journal_lines(path, &lines),
+                assert_int_equal(read_lines(path, &lines),
                                  NGX_OK);
                 assert_int_equal(lines.damaged, 0);
                 assert_true(lines.nlines >= (kind == MISSING ? 1 : 4));
-                ngx_http_gray_journal_lines_free(&lines);
+                free_lines(&lines);
 
                 ngx_http_gray_journal_free(&journal);
                 ngx_http_gray_journal_free(&next);
@@ -1241,7 +1342,7 @@ test_not_mended(void **state)
     size_t                         len, ends[3];
     ngx_uint_t                     n, done;
     ngx_http_gray_journal_t        journal, next;
-    ngx_http_gray_journal_lines_t  lines;
+    lines_t  lines;
 
     (void) state;
 
@@ -1270,9 +1371,9 @@ test_not_mended(void **state)
         assert_int_equal(next.rc, NGX_OK);
         assert_int_equal(last_id(), 88);
 
-        assert_int_equal(ngx_http_gray_journal_lines(path, &lines), NGX_OK);
+        assert_int_equal(read_lines(path, &lines), NGX_OK);
         assert_int_equal(lines.nlines, 2 + (journal.rc == NGX_OK));
-        ngx_http_gray_journal_lines_free(&lines);
+        free_lines(&lines);
 
         ngx_http_gray_journal_free(&journal);
         ngx_http_gray_journal_free(&next);
@@ -1291,7 +1392,7 @@ test_read_failures(void **state)
     ngx_int_t                       rc;
     ngx_uint_t                      n, ok;
     ngx_http_gray_journal_tail_t    tail;
-    ngx_http_gray_journal_lines_t   lines;
+    lines_t   lines;
 
     (void) state;
 
@@ -1315,7 +1416,7 @@ test_read_failures(void **state)
     for (n = 1, ok = 0; !ok; n++) {
         works();
         failing = n;
-        rc = ngx_http_gray_journal_lines(path, &lines);
+        rc = read_lines(path, &lines);
         ok = calls < n;
         works();
 
@@ -1323,7 +1424,7 @@ test_read_failures(void **state)
     }
 
     assert_int_equal(lines.nlines, 3);
-    ngx_http_gray_journal_lines_free(&lines);
+    free_lines(&lines);
     assert_true(n > 5);
 
     /* in many pieces */
@@ -1426,6 +1527,7 @@ main(void)
         cmocka_unit_test(test_newer),
         cmocka_unit_test(test_layout_1),
         cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_seen),
         cmocka_unit_test(test_compaction),
         cmocka_unit_test(test_compaction_damaged),
