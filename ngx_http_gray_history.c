@@ -8,9 +8,9 @@
  * What a journal keeps, for GET and to go back to.
  *
  * A thread reads the file, from its end on and no more of it than is needed,
- * and makes the answer, or the document, of it.  Some at a time do so for a
- * zone in a process; others wait for them in a queue, for two seconds at most.  A long
- * answer counts until it is sent: it takes memory until then.
+ * and makes the answer of it, or finds the document.  Four at a time do so for
+ * a zone in a process; others wait in a queue, for two seconds at most.  A
+ * long answer counts until it is sent: it takes memory until then.
  */
 
 
@@ -57,8 +57,8 @@ static void ngx_http_gray_history_discharge(ngx_http_gray_history_t *history);
 static void ngx_http_gray_history_step(void *data);
 static ngx_int_t ngx_http_gray_history_visit(void *data, u_char *line,
     size_t len, uint64_t revision);
-static ngx_int_t ngx_http_gray_history_parse(ngx_http_gray_history_t *history,
-    u_char *line, size_t len);
+static ngx_int_t ngx_http_gray_history_recalled(
+    ngx_http_gray_history_t *history, u_char *line, size_t len);
 static ngx_int_t ngx_http_gray_history_item(ngx_http_gray_history_t *history,
     u_char *line, size_t len);
 static ngx_int_t ngx_http_gray_history_begin(ngx_http_gray_history_t *history);
@@ -175,10 +175,12 @@ ngx_int_t
 ngx_http_gray_history_document(ngx_http_gray_history_t *history,
     ngx_http_gray_json_t **doc, ngx_http_gray_faults_t *faults)
 {
-    ngx_http_gray_path_t  path;
+    ngx_http_gray_path_t        path;
+    ngx_http_gray_json_error_t  err;
 
     if (history->rc == NGX_OK) {
-        *doc = ngx_http_gray_json_copy(history->doc);
+        *doc = ngx_http_gray_json_parse(history->text.data, history->text.len,
+                                        &err);
         return *doc ? NGX_OK : NGX_ERROR;
     }
 
@@ -395,9 +397,7 @@ ngx_http_gray_history_step(void *data)
     if (rc != NGX_OK) {
         history->rc = NGX_BUSY;
 
-    } else if (history->rc == NGX_OK
-               && history->kind != NGX_HTTP_GRAY_HISTORY_DOCUMENT)
-    {
+    } else if (history->rc == NGX_OK) {
         ngx_http_gray_history_end(history);
     }
 }
@@ -428,7 +428,7 @@ ngx_http_gray_history_visit(void *data, u_char *line, size_t len,
     } else if (revision == history->revision) {
         history->rc = (history->kind == NGX_HTTP_GRAY_HISTORY_ONE)
                       ? ngx_http_gray_history_item(history, line, len)
-                      : ngx_http_gray_history_parse(history, line, len);
+                      : ngx_http_gray_history_recalled(history, line, len);
         return NGX_DONE;
     }
 
@@ -438,21 +438,23 @@ ngx_http_gray_history_visit(void *data, u_char *line, size_t len,
 
 
 static ngx_int_t
-ngx_http_gray_history_parse(ngx_http_gray_history_t *history, u_char *line,
-    size_t len)
+ngx_http_gray_history_recalled(ngx_http_gray_history_t *history,
+    u_char *line, size_t len)
 {
-    ngx_http_gray_record_t      record;
-    ngx_http_gray_json_error_t  err;
+    ngx_http_gray_record_t  record;
 
-    if (ngx_http_gray_record_parse(line, len, &record) != NGX_OK) {
+    if (ngx_http_gray_history_begin(history) != NGX_OK
+        || ngx_http_gray_record_parse(line, len, &record) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    history->doc = ngx_http_gray_json_parse(record.document.data,
-                                            record.document.len, &err);
+    ngx_memcpy(history->text.data, record.document.data, record.document.len);
+    history->text.len = record.document.len;
+
     ngx_http_gray_record_free(&record);
 
-    return history->doc ? NGX_OK : NGX_ERROR;
+    return NGX_OK;
 }
 
 
@@ -549,7 +551,9 @@ ngx_http_gray_history_end(ngx_http_gray_history_t *history)
         p = ngx_cpymem(p, "]\n}", sizeof("]\n}") - 1);
     }
 
-    *p++ = LF;
+    if (history->kind != NGX_HTTP_GRAY_HISTORY_DOCUMENT) {
+        *p++ = LF;
+    }
 
     history->text.len = p - history->text.data;
 
@@ -569,9 +573,6 @@ ngx_http_gray_history_clear(ngx_http_gray_history_t *history)
         (void) munmap(history->text.data, history->mapped);
         ngx_str_null(&history->text);
     }
-
-    ngx_http_gray_json_free(history->doc);
-    history->doc = NULL;
 
     history->above = 0;
     history->shown = 0;

@@ -72,7 +72,6 @@ struct ngx_http_gray_history_s {
 
     ngx_str_t                      text;
     size_t                         mapped;
-    ngx_http_gray_json_t          *doc;
 
     ngx_str_t                      name;
     u_char                         buffer[NGX_HTTP_GRAY_NAME];
@@ -107,8 +106,8 @@ ngx_int_t ngx_http_gray_history_recall(ngx_http_gray_release_t *release,
     ngx_http_gray_faults_t *faults);
 
 /*
- * Once that is done: a copy of its document, with its allocation, to be freed
- * by ngx_http_gray_json_free().  NGX_OK; NGX_DECLINED with faults; NGX_BUSY,
+ * Once that is done: its document, with its allocation, to be freed by
+ * ngx_http_gray_json_free().  NGX_OK; NGX_DECLINED with faults; NGX_BUSY,
  * for ngx_http_gray_history_busy(); NGX_ERROR (memory).
  */
 ngx_int_t ngx_http_gray_history_document(ngx_http_gray_history_t *history,

@@ -301,7 +301,7 @@ for (1 .. 10) {
 }
 
 ok($t->get("$path/history")->{body} eq $whole, 'after some that went');
-ok(wait_until(sub { rss() < $before + 24 }, 10), 'they leave nothing')
+ok(wait_until(sub { rss() < $before + 8 }, 10), 'they leave nothing')
     or diag(rss() . " MB, $before MB before");
 is_deeply([ $t->workers ], [ $worker ], 'the worker is the same');
 
