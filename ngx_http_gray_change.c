@@ -41,6 +41,8 @@ typedef struct {
 
     ngx_http_gray_commit_t     *commit;     /* NULL: nothing is under way */
 
+    ngx_uint_t                  caught_up;  /* unsigned  caught_up:1; with the
+                                               journal, when it began */
     ngx_uint_t                  attempts;
     ngx_event_t                 event;
     ngx_msec_t                  since;      /* when it was too late first */
@@ -72,6 +74,8 @@ static ngx_int_t ngx_http_gray_change_stale(ngx_http_gray_change_t *change,
     ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_change_build(ngx_http_gray_change_t *change,
     ngx_int_t *answer);
+static ngx_int_t ngx_http_gray_change_catch_up(
+    ngx_http_gray_change_t *change);
 static ngx_http_gray_commit_t *ngx_http_gray_change_commit(
     ngx_http_gray_change_t *change);
 static ngx_uint_t ngx_http_gray_change_holds(ngx_http_gray_commit_t *commit);
@@ -157,6 +161,16 @@ ngx_http_gray_change_run(ngx_http_gray_change_t *change)
 
     ngx_http_gray_change_clear(change);
 
+    if (!change->caught_up) {
+        change->caught_up = 1;
+
+        if (change->release->zone->journals
+            && ngx_http_gray_journals_moved(change->release))
+        {
+            return ngx_http_gray_change_catch_up(change);
+        }
+    }
+
     if (ngx_http_gray_change_prepare(change, &answer) != NGX_OK) {
         return answer;
     }
@@ -167,6 +181,32 @@ ngx_http_gray_change_run(ngx_http_gray_change_t *change)
     if (change->commit == NULL) {
         return ngx_http_gray_change_short(change);
     }
+
+    rc = ngx_http_gray_commit_start(change->commit);
+
+    return rc == NGX_DONE ? NGX_DONE : ngx_http_gray_change_go_on(change, rc);
+}
+
+
+/*
+ * What another zone has made durable, before this began, must be known: also
+ * where nothing is to be written in the end, as a condition does not hold, or
+ * there is nothing to change.
+ */
+
+static ngx_int_t
+ngx_http_gray_change_catch_up(ngx_http_gray_change_t *change)
+{
+    ngx_int_t  rc;
+
+    change->commit = ngx_http_gray_commit_create(change->release);
+
+    if (change->commit == NULL) {
+        return ngx_http_gray_change_short(change);
+    }
+
+    change->commit->done = ngx_http_gray_change_done;
+    change->commit->data = change;
 
     rc = ngx_http_gray_commit_start(change->commit);
 
@@ -283,6 +323,14 @@ ngx_http_gray_change_done(ngx_http_gray_commit_t *commit, ngx_int_t rc)
 static ngx_int_t
 ngx_http_gray_change_go_on(ngx_http_gray_change_t *change, ngx_int_t rc)
 {
+    if (change->commit->text.data == NULL) {
+
+        /* what is wrong with the journal is said where it matters */
+
+        return rc == NGX_AGAIN ? ngx_http_gray_change_written(change, rc)
+                               : ngx_http_gray_change_run(change);
+    }
+
     if (rc != NGX_DECLINED) {
         return ngx_http_gray_change_written(change, rc);
     }

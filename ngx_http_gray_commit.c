@@ -75,8 +75,8 @@ ngx_http_gray_commit_start(ngx_http_gray_commit_t *commit)
 {
     commit->since = ngx_current_msec;
     commit->tried = ngx_current_msec;
-    commit->patience = commit->text.data ? NGX_HTTP_GRAY_COMMIT_PATIENCE
-                                         : NGX_HTTP_GRAY_COMMIT_QUIET;
+    commit->patience = commit->quiet ? NGX_HTTP_GRAY_COMMIT_QUIET
+                                     : NGX_HTTP_GRAY_COMMIT_PATIENCE;
 
     ngx_memzero(&commit->task.event, sizeof(ngx_event_t));
 

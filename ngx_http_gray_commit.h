@@ -54,6 +54,8 @@ struct ngx_http_gray_commit_s {
     /* asked under the lock of journals: is what it was judged by still so? */
     ngx_uint_t                (*holds)(ngx_http_gray_commit_t *commit);
 
+    ngx_uint_t                  quiet;      /* unsigned  quiet:1; no client
+                                               waits for it */
     ngx_http_gray_commit_pt     done;       /* NULL: nobody is interested */
     void                       *data;
 

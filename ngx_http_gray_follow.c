@@ -238,6 +238,10 @@ ngx_http_gray_follow_commit(ngx_http_gray_release_t *release)
 
     commit = ngx_http_gray_commit_create(release);
 
+    if (commit) {
+        commit->quiet = 1;
+    }
+
     if (commit == NULL || !release->due) {
         return commit;
     }

@@ -648,26 +648,33 @@ ngx_http_gray_journals_settle_locked(ngx_http_gray_release_t *release,
 
 
 ngx_uint_t
+ngx_http_gray_journals_moved(ngx_http_gray_release_t *release)
+{
+    ngx_http_gray_block_t    *block;
+    ngx_http_gray_journal_t   journal;
+
+    block = release->block;
+
+    return ngx_http_gray_journal_init(&journal, &release->zone->state,
+                                      &release->name)
+           == NGX_OK
+           && (block->journal.revision > ngx_http_gray_shm_word(block) >> 1
+               || ngx_http_gray_journal_moved(journal.path, &block->journal));
+}
+
+
+ngx_uint_t
 ngx_http_gray_journals_behind(ngx_http_gray_main_conf_t *gmcf,
     ngx_http_gray_zone_t *zone)
 {
     ngx_uint_t                  i;
-    ngx_http_gray_block_t      *block;
-    ngx_http_gray_journal_t     journal;
     ngx_http_gray_release_t   **release;
 
     release = gmcf->releases.elts;
 
     for (i = 0; i < gmcf->releases.nelts; i++) {
-        block = release[i]->block;
-
         if (release[i]->zone == zone
-            && ngx_http_gray_journal_init(&journal, &zone->state,
-                                          &release[i]->name)
-               == NGX_OK
-            && (block->journal.revision > ngx_http_gray_shm_word(block) >> 1
-                || ngx_http_gray_journal_moved(journal.path,
-                                               &block->journal)))
+            && ngx_http_gray_journals_moved(release[i]))
         {
             return 1;
         }

@@ -68,6 +68,9 @@ uint64_t ngx_http_gray_journals_recover(ngx_http_gray_release_t *release,
 void ngx_http_gray_journals_settle_locked(ngx_http_gray_release_t *release,
     ngx_uid_t uid, ngx_log_t *log);
 
+/* does the journal of a release look as if it had something else? */
+ngx_uint_t ngx_http_gray_journals_moved(ngx_http_gray_release_t *release);
+
 /*
  * With the lock: is there a journal that has more than the zone, or looks as if
  * it might?
