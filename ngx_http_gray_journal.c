@@ -331,6 +331,10 @@ ngx_http_gray_journal_look(ngx_http_gray_journal_t *journal,
     if (tail.line.len && !journal->relaxed
         && ngx_http_gray_journal_confirm(journal, file, &tail.line) != NGX_OK)
     {
+        /* the next one has to do it */
+
+        journal->mark.size = 0;
+
         free(tail.line.data);
         return NGX_DONE;
     }
@@ -380,7 +384,6 @@ ngx_http_gray_journal_confirm(ngx_http_gray_journal_t *journal,
     }
 
     if (ngx_http_gray_fails("journal_found") || fdatasync(file->fd) == -1) {
-        journal->mark.suspect = 1;
         return ngx_http_gray_journal_fail(journal, "fdatasync()");
     }
 

@@ -47,10 +47,11 @@ sub kept_weight {
 # what is durable where the process is killed before that point
 
 sub outcome {
-    my ($points, $point, $durable) = @_;
+    my ($points, $point, $durable, $new_at) = @_;
 
     my ($at) = grep { $points->[$_] eq $point } 0 .. $#$points;
-    my ($new) = grep { $points->[$_] eq ($durable || 'journal_sync') }
+    my ($new) = grep { $points->[$_] eq ($new_at || $durable
+                                         || 'journal_sync') }
                 0 .. $#$points;
 
     return $at >= $new ? 'new' : 'old';
@@ -166,10 +167,10 @@ sub worker_dies {
 
 
 for (writes($t)) {
-    my ($what, $prepare, $points, $durable) = @$_;
+    my ($what, $prepare, $points, $durable, $new) = @$_;
 
     for my $point (points_of($points, $durable)) {
-        my $expected = outcome($points, $point, $durable);
+        my $expected = outcome($points, $point, $durable, $new);
         my ($seen, @faults);
 
         # those who look after the journal may be the first to come there
@@ -232,10 +233,10 @@ sub all_die {
 
 
 for (writes($t)) {
-    my ($what, $prepare, $points, $durable) = @$_;
+    my ($what, $prepare, $points, $durable, $new) = @$_;
 
     for my $point (points_of($points, $durable)) {
-        my $expected = outcome($points, $point, $durable);
+        my $expected = outcome($points, $point, $durable, $new);
         my ($seen, @faults);
 
         # what the journal had is gone by what was done here

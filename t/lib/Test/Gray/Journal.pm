@@ -270,8 +270,9 @@ sub no_calls {
 
 
 # Each kind of write: what it is, what is to be done to the journal before, the
-# points that it passes, in order, each once; and, where what is behind is no
-# part of it, the first point at which the change is durable.
+# points that it passes, in order, each once; where what is behind is no part of
+# it, the first point at which the change is durable; and that point where it is
+# another one than the sync, as what was in force is written, and synced, first.
 
 sub writes {
     my ($t) = @_;
@@ -286,7 +287,8 @@ sub writes {
         [ 'a change', sub { }, [ @begin, @append, @end ] ],
 
         [ 'a change that makes the journal', sub { unlink journal($t) },
-          [ @begin, 'journal_create', @append, @dir, @end ] ],
+          [ @begin, 'journal_create', @append, @dir, @end ], undef,
+          'commit_publish' ],
 
         [ 'a change that cuts off a torn line', sub { tear($t) },
           [ @begin, 'journal_read', 'journal_cut', 'journal_write',
