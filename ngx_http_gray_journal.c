@@ -1275,11 +1275,9 @@ ngx_http_gray_journal_moved(const char *path,
 {
     struct stat  st;
 
-    if (lstat(path, &st) == -1) {
-        return mark->size != 0;
-    }
-
-    return mark->size != (uint64_t) st.st_size
+    return mark->size == 0
+           || lstat(path, &st) == -1
+           || mark->size != (uint64_t) st.st_size
            || mark->dev != (uint64_t) st.st_dev
            || mark->ino != (uint64_t) st.st_ino
            || mark->mtime != ngx_http_gray_journal_mtime(&st);

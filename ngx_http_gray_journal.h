@@ -157,7 +157,7 @@ ngx_int_t ngx_http_gray_journal_tail(const char *path,
 ngx_int_t ngx_http_gray_journal_read(const char *path,
     ngx_http_gray_journal_visit_pt visit, void *data);
 
-/* does the file look otherwise than "mark" has it? */
+/* is nothing known of the file, or does it look otherwise than "mark" says? */
 ngx_uint_t ngx_http_gray_journal_moved(const char *path,
     const ngx_http_gray_journal_mark_t *mark);
 
