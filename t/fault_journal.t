@@ -123,8 +123,10 @@ for (@writes) {
                 $prepare->();
             }
 
-            my $cut = () = $t->log =~ /: cut off /g;
+            # in this order, as those who look after it may cut it, too
+
             my $file = lines($t);
+            my $cut = () = $t->log =~ /: cut off /g;
             my ($answer, @odd) = write_under_load($before);
             my $after = seen($t);
 
