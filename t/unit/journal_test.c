@@ -12,6 +12,7 @@
 
 #include "unit.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <fcntl.h>
 
@@ -42,12 +43,18 @@ int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __real_fstat64(int fd, struct stat64 *st);
 int __wrap_fstat64(int fd, struct stat64 *st);
+int __real_fchown(int fd, uid_t uid, gid_t gid);
+int __wrap_fchown(int fd, uid_t uid, gid_t gid);
 int __real_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to);
 int __real_link(const char *from, const char *to);
 int __wrap_link(const char *from, const char *to);
 int __real_unlink(const char *path);
 int __wrap_unlink(const char *path);
+void *__real_mmap64(void *addr, size_t size, int prot, int flags, int fd,
+    off_t offset);
+void *__wrap_mmap64(void *addr, size_t size, int prot, int flags, int fd,
+    off_t offset);
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 
@@ -59,6 +66,17 @@ static uint64_t    seed;
 /* the call that fails, and whether all after it do, or writes are short */
 
 static ngx_uint_t  calls, failing, for_good, shortened, syncs;
+
+/* reads and writes until a signal comes, or until there is nothing to read */
+
+static ngx_uint_t  until_signal, until_end;
+
+
+static ngx_uint_t
+counted_down(ngx_uint_t *n)
+{
+    return *n && --*n == 0;
+}
 
 
 static ngx_uint_t
@@ -85,6 +103,11 @@ __wrap_open64(const char *name, int flags, ...)
 ssize_t
 __wrap_pwrite64(int fd, const void *data, size_t size, off_t offset)
 {
+    if (counted_down(&until_signal)) {
+        errno = EINTR;
+        return -1;
+    }
+
     if (fails()) {
 
         /* as a disk that becomes full does */
@@ -103,6 +126,15 @@ __wrap_pwrite64(int fd, const void *data, size_t size, off_t offset)
 ssize_t
 __wrap_pread64(int fd, void *data, size_t size, off_t offset)
 {
+    if (counted_down(&until_signal)) {
+        errno = EINTR;
+        return -1;
+    }
+
+    if (counted_down(&until_end)) {
+        return 0;
+    }
+
     if (fails()) {
         return shortened ? __real_pread64(fd, data, (size + 1) / 2, offset)
                          : -1;
@@ -145,6 +177,13 @@ __wrap_fstat64(int fd, struct stat64 *st)
 
 
 int
+__wrap_fchown(int fd, uid_t uid, gid_t gid)
+{
+    return fails() ? -1 : __real_fchown(fd, uid, gid);
+}
+
+
+int
 __wrap_rename(const char *from, const char *to)
 {
     return fails() ? -1 : __real_rename(from, to);
@@ -166,6 +205,15 @@ __wrap_unlink(const char *name)
 
 
 void *
+__wrap_mmap64(void *addr, size_t size, int prot, int flags, int fd,
+    off_t offset)
+{
+    return fails() ? MAP_FAILED
+                   : __real_mmap64(addr, size, prot, flags, fd, offset);
+}
+
+
+void *
 __wrap_malloc(size_t size)
 {
     return fails() ? NULL : __real_malloc(size);
@@ -179,6 +227,8 @@ works(void)
     failing = 0;
     for_good = 0;
     shortened = 0;
+    until_signal = 0;
+    until_end = 0;
 }
 
 
@@ -861,7 +911,7 @@ test_pieces(void **state)
     n = 0;
     assert_int_equal(ngx_http_gray_journal_read(path, stop_at, &n), NGX_OK);
     assert_int_equal(n, 1);
-    assert_in_range(calls, 3, 4);
+    assert_in_range(calls, 4, 5);
 
     for (n = 1; n <= 60; n++) {
         free(line[n].data);
@@ -1166,6 +1216,7 @@ prepare(kind_e kind, ngx_http_gray_journal_t *journal)
     }
 
     visit(journal, revision + (kind == BEHIND) - (kind == NEWER));
+    journal->uid = getuid();
 
     if (kind == KNOWN || kind == LONG || kind == SUSPECT) {
         know(&journal->mark, revision, revision);
@@ -1384,6 +1435,164 @@ test_not_mended(void **state)
 }
 
 
+/* a signal at each read and write: nothing comes of it */
+
+static void
+test_interrupted(void **state)
+{
+    uint64_t                       revision;
+    ngx_uint_t                     kind, n, done;
+    ngx_http_gray_journal_t        journal;
+    lines_t                        lines;
+
+    (void) state;
+
+    for (kind = 0; kind < KINDS; kind++) {
+        for (n = 1, done = 0; !done; n++) {
+            revision = prepare(kind, &journal);
+
+            until_signal = n;
+            ngx_http_gray_journal_write(&journal);
+            done = until_signal > 0;
+            works();
+
+            assert_int_equal(journal.rc, kind == NEWER ? NGX_DECLINED : NGX_OK);
+            assert_int_equal(last_id(), kind == NEWER ? revision : 77);
+            assert_int_equal(journal.unknown, 0);
+
+            assert_int_equal(read_lines(path, &lines), NGX_OK);
+            assert_int_equal(lines.damaged, 0);
+            assert_int_equal(lines.nlines, journal.mark.records);
+            free_lines(&lines);
+
+            ngx_http_gray_journal_free(&journal);
+        }
+
+        assert_true(n > (kind == MISSING ? 1 : 2));
+    }
+
+    (void) __real_unlink(bad);
+}
+
+
+/* somebody cuts the file while it is read */
+
+static void
+test_cut_meanwhile(void **state)
+{
+    u_char                          data[4096], back[4096];
+    size_t                          len, ends[3];
+    ngx_int_t                       rc;
+    ngx_uint_t                      n, done;
+    ngx_http_gray_journal_t         journal;
+    ngx_http_gray_journal_tail_t    tail;
+    lines_t                         lines;
+
+    (void) state;
+
+    len = file(data, 3, ends);
+    len += sprintf((char *) data + len, "torn");
+    put(path, data, len);
+
+    for (n = 1, done = 0; !done; n++) {
+        works();
+        until_end = n;
+        rc = ngx_http_gray_journal_tail(path, &tail);
+        done = until_end > 0;
+
+        assert_int_equal(rc, done ? NGX_OK : NGX_ERROR);
+
+        if (!done) {
+            assert_int_equal(errno, EAGAIN);
+        }
+    }
+
+    free(tail.line.data);
+    assert_true(n > 3);
+
+    works();
+    until_end = 1;
+    assert_int_equal(read_lines(path, &lines), NGX_ERROR);
+    assert_int_equal(errno, EAGAIN);
+
+    /* nothing is written then */
+
+    for (n = 1, done = 0; !done; n++) {
+        visit(&journal, 3);
+        journal.line = record(4, 77, 40);
+
+        works();
+        until_end = n;
+        ngx_http_gray_journal_write(&journal);
+        done = until_end > 0;
+        works();
+
+        if (done) {
+            assert_int_equal(journal.rc, NGX_OK);
+
+        } else {
+            assert_int_equal(journal.rc, NGX_ERROR);
+            assert_int_equal(journal.err, EAGAIN);
+            assert_string_equal(journal.failed, "read()");
+            assert_int_equal(journal.mark.size, 0);
+            assert_int_equal(get(path, back, sizeof(back)), len);
+            assert_memory_equal(back, data, len);
+        }
+
+        ngx_http_gray_journal_free(&journal);
+    }
+
+    assert_true(n > 4);
+    assert_revisions(1, 4);
+
+    /* it was to be made shorter: that is for the next one then */
+
+    (void) prepare(LONG, &journal);
+    until_end = 1;
+    ngx_http_gray_journal_write(&journal);
+    works();
+
+    assert_int_equal(journal.rc, NGX_OK);
+    assert_int_equal(journal.compacted, 0);
+    assert_int_equal(journal.mark.records, 9);
+    ngx_http_gray_journal_free(&journal);
+}
+
+
+/* a new file is the user's who is to write it, also one that replaces another */
+
+static void
+test_owner(void **state)
+{
+    uid_t                     uid;
+    ngx_uint_t                i;
+    struct stat               st;
+    ngx_http_gray_journal_t   journal;
+
+    static const kind_e  kinds[] = { MISSING, LONG, DAMAGED };
+
+    (void) state;
+
+    uid = getuid() ? getuid() : 65534;
+
+    for (i = 0; i < ITEMS(kinds); i++) {
+        (void) prepare(kinds[i], &journal);
+        journal.uid = uid;
+
+        ngx_http_gray_journal_write(&journal);
+        assert_int_equal(journal.rc, NGX_OK);
+
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_uid, uid);
+        assert_int_equal(st.st_mode & 07777, 0600);
+
+        ngx_http_gray_journal_free(&journal);
+    }
+
+    (void) __real_unlink(bad);
+}
+
+
 static void
 test_read_failures(void **state)
 {
@@ -1534,6 +1743,9 @@ main(void)
         cmocka_unit_test(test_marks),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_not_mended),
+        cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_cut_meanwhile),
+        cmocka_unit_test(test_owner),
         cmocka_unit_test(test_read_failures),
         cmocka_unit_test(test_paths)
     };

@@ -56,6 +56,10 @@ static ngx_uint_t  allocations;
 static ngx_uint_t  failing;
 static ngx_int_t   blocks;
 
+/* what else happens where malloc() is called, or NULL */
+
+static void        (*allocating)(void);
+
 
 static ngx_inline ngx_uint_t
 fails(void)
@@ -67,6 +71,10 @@ fails(void)
 void *
 __wrap_malloc(size_t size)
 {
+    if (allocating) {
+        allocating();
+    }
+
     return fails() ? NULL : __real_malloc(size);
 }
 

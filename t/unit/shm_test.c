@@ -12,6 +12,7 @@
 
 #include "unit.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -25,6 +26,18 @@
  */
 
 #include "memory.h"
+
+
+int __real_pthread_mutexattr_init(pthread_mutexattr_t *attr);
+int __wrap_pthread_mutexattr_init(pthread_mutexattr_t *attr);
+int __real_pthread_mutexattr_setpshared(pthread_mutexattr_t *attr, int shared);
+int __wrap_pthread_mutexattr_setpshared(pthread_mutexattr_t *attr, int shared);
+int __real_pthread_mutexattr_setrobust(pthread_mutexattr_t *attr, int robust);
+int __wrap_pthread_mutexattr_setrobust(pthread_mutexattr_t *attr, int robust);
+int __real_pthread_mutex_init(pthread_mutex_t *mutex,
+    const pthread_mutexattr_t *attr);
+int __wrap_pthread_mutex_init(pthread_mutex_t *mutex,
+    const pthread_mutexattr_t *attr);
 
 
 /* what processes tell each other, and of the test */
@@ -55,6 +68,50 @@ static char              line[512];
 static ngx_log_t         quiet;
 static ngx_shm_zone_t    shm_zone;
 static uint64_t          seed;
+
+/* calls that make a mutex, and the one that fails (0: none) */
+
+static ngx_uint_t        mutex_calls;
+static ngx_uint_t        mutex_failing;
+
+/* a block that is written while it is read, and how often it will be */
+
+static ngx_uint_t              overtakes;
+static ngx_http_gray_zone_t   *overtaken_zone;
+static ngx_http_gray_block_t  *overtaken;
+
+
+int
+__wrap_pthread_mutexattr_init(pthread_mutexattr_t *attr)
+{
+    return ++mutex_calls == mutex_failing
+           ? ENOMEM : __real_pthread_mutexattr_init(attr);
+}
+
+
+int
+__wrap_pthread_mutexattr_setpshared(pthread_mutexattr_t *attr, int shared)
+{
+    return ++mutex_calls == mutex_failing
+           ? ENOTSUP : __real_pthread_mutexattr_setpshared(attr, shared);
+}
+
+
+int
+__wrap_pthread_mutexattr_setrobust(pthread_mutexattr_t *attr, int robust)
+{
+    return ++mutex_calls == mutex_failing
+           ? ENOTSUP : __real_pthread_mutexattr_setrobust(attr, robust);
+}
+
+
+int
+__wrap_pthread_mutex_init(pthread_mutex_t *mutex,
+    const pthread_mutexattr_t *attr)
+{
+    return ++mutex_calls == mutex_failing
+           ? ENOTSUP : __real_pthread_mutex_init(mutex, attr);
+}
 
 
 static void
@@ -343,6 +400,46 @@ test_layout(void **state)
 }
 
 
+/* without its mutex there is no zone, and nobody finds one */
+
+static void
+test_mutex(void **state)
+{
+    ngx_uint_t            n;
+    ngx_http_gray_zone_t  zone;
+
+    (void) state;
+
+    for (n = 1; n <= 5; n++) {
+        create(&zone, 256 * 1024, 4096);
+
+        line[0] = '\0';
+        mutex_calls = 0;
+        mutex_failing = n;
+
+        if (ngx_http_gray_shm_attach(&zone) == NGX_OK) {
+            mutex_failing = 0;
+            assert_int_equal(mutex_calls, n - 1);
+            assert_string_equal(line, "");
+            assert_int_equal(ngx_http_gray_shm_lock(&zone), NGX_OK);
+            ngx_http_gray_shm_unlock(&zone);
+            destroy();
+            break;
+        }
+
+        mutex_failing = 0;
+        assert_non_null(strstr(line, "gray_zone \"gray\": this system has no "
+                                     "robust mutexes"));
+        assert_null(zone.shared);
+        assert_null(zone.shpool->data);
+
+        destroy();
+    }
+
+    assert_int_equal(n, 5);
+}
+
+
 /* does a zone of so many pages take n blocks? */
 
 static ngx_uint_t
@@ -499,6 +596,185 @@ test_full(void **state)
     create(&zone, ngx_pagesize, 65536);
     assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_ERROR);
     assert_true(ngx_http_gray_shm_need(&zone, 1) > 2 * 65536);
+    destroy();
+}
+
+
+/* memory of the owner's: of one size, zeroed, and counted once */
+
+static void
+test_area(void **state)
+{
+    u_char                *area;
+    size_t                 i, need, without;
+    ngx_http_gray_zone_t   zone, other;
+
+    (void) state;
+
+    memset(&zone, 0, sizeof(ngx_http_gray_zone_t));
+    zone.document = 4096;
+    without = ngx_http_gray_shm_need(&zone, 3);
+    zone.area = 5 * ngx_pagesize - 1;
+    need = ngx_http_gray_shm_need(&zone, 3);
+    assert_in_range(need, without + 5 * ngx_pagesize,
+                    without + 6 * ngx_pagesize);
+
+    /* a page less does not take both */
+
+    create(&zone, need - ngx_pagesize, 4096);
+    zone.area = 5 * ngx_pagesize - 1;
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+    assert_int_equal(ngx_http_gray_shm_fits(&zone, 3), 0);
+    destroy();
+
+    create(&zone, need, 4096);
+    zone.area = 5 * ngx_pagesize - 1;
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+    assert_int_equal(ngx_http_gray_shm_fits(&zone, 3), 1);
+
+    area = ngx_http_gray_shm_area(&zone);
+    assert_non_null(area);
+
+    for (i = 0; i < zone.area; i++) {
+        assert_int_equal(area[i], 0);
+    }
+
+    memset(area, 'x', zone.area);
+
+    /* it is there: blocks need no more than themselves */
+
+    assert_int_equal(ngx_http_gray_shm_fits(&zone, 3), 1);
+    assert_int_equal(ngx_http_gray_shm_fits(&zone, 4), 0);
+    assert_int_equal(ngx_http_gray_shm_need(&zone, 3), need);
+
+    assert_non_null(block_of(&zone, "a"));
+    assert_non_null(block_of(&zone, "b"));
+    assert_non_null(block_of(&zone, "c"));
+    assert_null(block_of(&zone, "d"));
+
+    assert_int_equal(ngx_http_gray_shm_need(&zone, 0), need);
+
+    /* found again, as it was left, by who wants that size alone */
+
+    memset(&other, 0, sizeof(ngx_http_gray_zone_t));
+    other.shm_zone = &shm_zone;
+    other.document = 4096;
+    other.area = zone.area;
+    assert_int_equal(ngx_http_gray_shm_attach(&other), NGX_OK);
+    assert_ptr_equal(ngx_http_gray_shm_area(&other), area);
+    assert_int_equal(area[0], 'x');
+
+    other.area++;
+    assert_null(ngx_http_gray_shm_area(&other));
+    assert_int_equal(ngx_http_gray_shm_need(&other, 0), need);
+
+    other.area = 0;
+    assert_null(ngx_http_gray_shm_area(&other));
+    assert_int_equal(ngx_http_gray_shm_need(&other, 0), need);
+
+    destroy();
+
+    /* what does not fit leaves nothing behind */
+
+    create(&zone, 64 * 1024, 4096);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+
+    i = ngx_http_gray_shm_free(&zone);
+    zone.area = i + 1;
+    assert_null(ngx_http_gray_shm_area(&zone));
+    assert_int_equal(ngx_http_gray_shm_free(&zone), i);
+
+    zone.area = i;
+    assert_non_null(ngx_http_gray_shm_area(&zone));
+    assert_int_equal(ngx_http_gray_shm_free(&zone), 0);
+
+    destroy();
+}
+
+
+static void
+test_rename(void **state)
+{
+    ngx_str_t               none, name;
+    ngx_http_gray_zone_t    zone;
+    ngx_http_gray_block_t  *block;
+
+    (void) state;
+
+    create(&zone, 256 * 1024, 4096);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+    block = block_of(&zone, "a_long_name");
+
+    /* nothing of the name before is left, and a block may have none */
+
+    name = string("short");
+    ngx_http_gray_shm_rename(block, &name);
+    assert_ptr_equal(ngx_http_gray_shm_find(&zone, &name), block);
+    assert_string_equal((char *) block->name, "short");
+
+    ngx_str_null(&none);
+    ngx_http_gray_shm_rename(block, &none);
+    assert_null(ngx_http_gray_shm_find(&zone, &name));
+    assert_int_equal(block->len, 0);
+    assert_string_equal((char *) block->name, "");
+
+    destroy();
+}
+
+
+/* a configuration outdates those before it, in all processes */
+
+static void
+test_outdated(void **state)
+{
+    ngx_http_gray_zone_t  zone, next;
+
+    (void) state;
+
+    create(&zone, 256 * 1024, 4096);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+    ngx_http_gray_shm_begin(&zone);
+    assert_int_equal(ngx_http_gray_shm_outdated(&zone), 0);
+
+    next = zone;
+    ngx_http_gray_shm_begin(&next);
+
+    assert_int_equal(ngx_http_gray_shm_outdated(&zone), 1);
+    assert_int_equal(ngx_http_gray_shm_outdated(&next), 0);
+
+    destroy();
+}
+
+
+/* one turn an interval, whoever asks */
+
+static void
+test_turn(void **state)
+{
+    ngx_uint_t            i;
+    ngx_http_gray_zone_t  zone, other;
+
+    static const struct {
+        ngx_msec_t  now;
+        ngx_uint_t  turn;
+    } tests[] = {
+        { 5000, 1 }, { 5000, 0 }, { 5999, 0 }, { 6000, 1 }, { 6001, 0 },
+        { 9000, 1 }, { 9999, 0 }
+    };
+
+    (void) state;
+
+    create(&zone, 256 * 1024, 4096);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+    other = zone;
+
+    for (i = 0; i < ITEMS(tests); i++) {
+        ngx_current_msec = tests[i].now;
+
+        assert_int_equal(ngx_http_gray_shm_turn(&zone, 1000), tests[i].turn);
+        assert_int_equal(ngx_http_gray_shm_turn(&other, 1000), 0);
+    }
+
     destroy();
 }
 
@@ -669,6 +945,73 @@ test_adopt(void **state)
     free(s.text.data);
 
     destroy();
+}
+
+
+/* a revision comes between the first look and the copy */
+
+static void
+overtake(void)
+{
+    char  text[32];
+
+    if (overtakes) {
+        overtakes--;
+        sprintf(text, "%lu left", (unsigned long) overtakes);
+
+        assert_int_equal(publish(overtaken_zone, overtaken, text,
+                                 strlen(text), NGX_HTTP_GRAY_API), NGX_OK);
+    }
+}
+
+
+static void
+test_overtaken(void **state)
+{
+    ngx_uint_t                i;
+    ngx_http_gray_zone_t      zone;
+    ngx_http_gray_block_t    *block;
+    ngx_http_gray_snapshot_t  s;
+
+    static const struct {
+        ngx_uint_t   overtakes;
+        ngx_int_t    rc;
+        uint64_t     revision;
+    } tests[] = {
+        { 0, NGX_OK, 1 }, { 1, NGX_OK, 2 }, { 2, NGX_OK, 3 },
+        { 99, NGX_OK, 100 }, { 100, NGX_AGAIN, 0 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < ITEMS(tests); i++) {
+        create(&zone, 256 * 1024, 4096);
+        assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+        block = block_of(&zone, "checkout");
+        assert_int_equal(publish(&zone, block, "0 left", 6,
+                                 NGX_HTTP_GRAY_DECLARED), NGX_OK);
+
+        overtaken_zone = &zone;
+        overtaken = block;
+        overtakes = tests[i].overtakes;
+        allocating = overtake;
+
+        assert_int_equal(ngx_http_gray_shm_read(&zone, block, &s),
+                         tests[i].rc);
+
+        allocating = NULL;
+        assert_int_equal(overtakes, 0);
+
+        if (tests[i].rc == NGX_OK) {
+            assert_int_equal(s.revision, tests[i].revision);
+            assert_int_equal(s.origin, i ? NGX_HTTP_GRAY_API
+                                         : NGX_HTTP_GRAY_DECLARED);
+            assert_string_equal((char *) s.text.data, "0 left");
+            free(s.text.data);
+        }
+
+        destroy();
+    }
 }
 
 
@@ -1193,10 +1536,16 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_mutex),
         cmocka_unit_test(test_need),
         cmocka_unit_test(test_full),
+        cmocka_unit_test(test_area),
+        cmocka_unit_test(test_rename),
+        cmocka_unit_test(test_outdated),
+        cmocka_unit_test(test_turn),
         cmocka_unit_test(test_publish),
         cmocka_unit_test(test_adopt),
+        cmocka_unit_test(test_overtaken),
         cmocka_unit_test(test_torn),
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_lock),
