@@ -58,14 +58,22 @@ void *__wrap_mmap64(void *addr, size_t size, int prot, int flags, int fd,
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 
+/* in builds that have failpoints each of these is a call that fails, too */
+
+ngx_uint_t __wrap_ngx_http_gray_fails(const char *point);
+
 
 static char        dir[] = "/tmp/gray-journal-XXXXXX";
 static char        path[128], bad[128], temp[128];
 static uint64_t    seed;
 
-/* the call that fails, and whether all after it do, or writes are short */
+/* the call that fails, and one more; whether all after it do; short writes */
 
-static ngx_uint_t  calls, failing, for_good, shortened, syncs;
+static ngx_uint_t  calls, failing, failing_too, for_good, shortened;
+
+/* calls of these */
+
+static ngx_uint_t  syncs, reads;
 
 /* reads and writes until a signal comes, or until there is nothing to read */
 
@@ -84,7 +92,9 @@ fails(void)
 {
     calls++;
 
-    if (failing && (calls == failing || (for_good && calls > failing))) {
+    if (failing && (calls == failing || calls == failing_too
+                    || (for_good && calls > failing)))
+    {
         errno = EIO;
         return 1;
     }
@@ -126,6 +136,8 @@ __wrap_pwrite64(int fd, const void *data, size_t size, off_t offset)
 ssize_t
 __wrap_pread64(int fd, void *data, size_t size, off_t offset)
 {
+    reads++;
+
     if (counted_down(&until_signal)) {
         errno = EINTR;
         return -1;
@@ -220,11 +232,21 @@ __wrap_malloc(size_t size)
 }
 
 
+ngx_uint_t
+__wrap_ngx_http_gray_fails(const char *point)
+{
+    (void) point;
+
+    return fails();
+}
+
+
 static void
 works(void)
 {
     calls = 0;
     failing = 0;
+    failing_too = 0;
     for_good = 0;
     shortened = 0;
     until_signal = 0;
@@ -624,6 +646,7 @@ test_no_file(void **state)
     u_char                          data[4096];
     size_t                          len, ends[2];
     struct stat                     st;
+    ngx_http_gray_journal_t         journal;
     ngx_http_gray_journal_tail_t    tail;
     lines_t   lines;
 
@@ -653,6 +676,23 @@ test_no_file(void **state)
     assert_int_equal(errno, 0);
     assert_int_equal(read_lines(path, &lines), NGX_ERROR);
     assert_int_equal(write_next(1), NGX_ERROR);
+
+    /* ... be it in the place of a file that is known */
+
+    assert_int_equal(__real_unlink(path), 0);
+    len = file(data, 2, ends);
+    put(path, data, len);
+    visit(&journal, 2);
+    know(&journal.mark, 2, 2);
+    (void) snprintf(other, sizeof(other), "%s/other", dir);
+    assert_int_equal(__real_rename(path, other), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    journal.line = record(3, 3, 40);
+    ngx_http_gray_journal_write(&journal);
+    assert_int_equal(journal.rc, NGX_ERROR);
+    assert_int_equal(journal.mark.size, 0);
+    ngx_http_gray_journal_free(&journal);
+    assert_int_equal(__real_unlink(other), 0);
     assert_int_equal(__real_unlink(path), 0);
 
     /* neither read nor written by another name */
@@ -907,11 +947,11 @@ test_pieces(void **state)
 
     /* who is content with what is at the end does not read the rest */
 
-    works();
+    reads = 0;
     n = 0;
     assert_int_equal(ngx_http_gray_journal_read(path, stop_at, &n), NGX_OK);
     assert_int_equal(n, 1);
-    assert_in_range(calls, 4, 5);
+    assert_in_range(reads, 1, 2);
 
     for (n = 1; n <= 60; n++) {
         free(line[n].data);
@@ -1028,6 +1068,99 @@ test_compaction(void **state)
         assert_int_equal(access(bad, F_OK), -1);
         assert_int_equal(access(temp, F_OK), -1);
     }
+}
+
+
+/* a file that is longer than what is read of it is made anew of its end */
+
+static void
+test_too_long(void **state)
+{
+    FILE                     *out;
+    ngx_str_t                 line;
+    ngx_uint_t                n;
+    struct stat               st;
+    ngx_http_gray_journal_t   journal;
+
+    (void) state;
+
+    (void) __real_unlink(path);
+    out = fopen(path, "w");
+    assert_non_null(out);
+
+    for (n = 1; n <= 60; n++) {
+        line = record(n, n, 1000000);
+        assert_int_equal(fwrite(line.data, line.len, 1, out), 1);
+        free(line.data);
+    }
+
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_size > 3 * NGX_HTTP_GRAY_JOURNAL_BYTES);
+
+    visit(&journal, 60);
+    journal.line = record(61, 61, 40);
+    ngx_http_gray_journal_write(&journal);
+
+    assert_int_equal(journal.rc, NGX_OK);
+    assert_int_equal(journal.damaged, 0);
+    assert_int_equal(journal.torn, 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_in_range(st.st_size, NGX_HTTP_GRAY_JOURNAL_BYTES - 1000000,
+                    NGX_HTTP_GRAY_JOURNAL_BYTES + 1100000);
+    assert_int_equal(st.st_size, journal.mark.size);
+    assert_revisions(62 - journal.mark.records, 61);
+    assert_int_equal(access(bad, F_OK), -1);
+    assert_int_equal(access(temp, F_OK), -1);
+
+    ngx_http_gray_journal_free(&journal);
+}
+
+
+/* nothing is synced, be it that a write is taken back */
+
+static void
+test_relaxed(void **state)
+{
+    u_char                    data[4096], back[4096];
+    size_t                    len, ends[3];
+    ngx_uint_t                n, done, taken;
+    ngx_http_gray_journal_t   journal;
+
+    (void) state;
+
+    for (n = 1, done = 0, taken = 0; !done; n++) {
+        len = file(data, 3, ends);
+        put(path, data, len);
+
+        visit(&journal, 3);
+        know(&journal.mark, 3, 3);
+        journal.line = record(4, 77, 40);
+        journal.relaxed = 1;
+
+        works();
+        syncs = 0;
+        failing = n;
+        ngx_http_gray_journal_write(&journal);
+        done = calls < n;
+        works();
+
+        assert_int_equal(syncs, 0);
+        assert_int_equal(journal.unknown, 0);
+        assert_int_equal(journal.mark.size, 0);
+
+        if (journal.rc != NGX_OK) {
+            assert_string_not_equal(journal.failed, "");
+            assert_int_equal(get(path, back, sizeof(back)), len);
+            assert_memory_equal(back, data, len);
+            taken += (strcmp(journal.failed, "write()") == 0);
+        }
+
+        ngx_http_gray_journal_free(&journal);
+    }
+
+    assert_true(taken > 0);
+    assert_revisions(1, 4);
 }
 
 
@@ -1169,8 +1302,8 @@ test_marks(void **state)
 
 
 /*
- * Each call fails, once or from then on, or does a half of it: then others come
- * who know what is known, and who know nothing.
+ * Each call fails, once or from then on, or with one of the next, or does a
+ * half of it: then others come who know what is known, and who know nothing.
  */
 
 typedef enum {
@@ -1280,15 +1413,16 @@ test_failures(void **state)
     all = 0;
 
     for (kind = 0; kind < KINDS; kind++) {
-        for (mode = 0; mode < 4; mode++) {
+        for (mode = 0; mode < 8; mode++) {
             for (n = 1; ; n++) {
 
                 revision = prepare(kind, &journal);
 
                 calls = 0;
                 failing = n;
-                for_good = mode & 1;
-                shortened = mode >> 1;
+                failing_too = (mode < 4) ? 0 : n + mode - 3;
+                for_good = (mode < 4) ? mode & 1 : 0;
+                shortened = (mode < 4) ? mode >> 1 : 0;
 
                 ngx_http_gray_journal_write(&journal);
 
@@ -1739,6 +1873,8 @@ main(void)
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_seen),
         cmocka_unit_test(test_compaction),
+        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_relaxed),
         cmocka_unit_test(test_compaction_damaged),
         cmocka_unit_test(test_marks),
         cmocka_unit_test(test_failures),
