@@ -105,6 +105,22 @@ sub days {
 }
 
 
+# where the machine is busy, another process may have the lock for 100 ms
+
+sub insist {
+    my ($ask) = @_;
+
+    my $answer;
+
+    for (1 .. 5) {
+        $answer = $ask->();
+        last if $answer->{body} !~ /another process writes to the zone/;
+    }
+
+    return $answer;
+}
+
+
 # a change by another nginx, whose clock goes right, and one here: both follow
 # within a second
 
@@ -112,7 +128,7 @@ sub changes_elsewhere {
     my ($revision) = @_;
 
     my @faults;
-    my $answer = change($second, other());
+    my $answer = insist(sub { change($second, other()) });
 
     push @faults, "another nginx: $answer->{status} $answer->{body}"
         if $answer->{status} != 200 || revision($answer) != ++$$revision;
@@ -140,7 +156,9 @@ sub changes {
 
     for my $connection (@$workers{sort keys %$workers}) {
         my $since = Time::HiRes::time();
-        my $answer = change_by($connection, other())->receive;
+        my $answer = insist(sub {
+            change_by($connection, other())->receive
+        });
 
         push @faults, "$answer->{status} $answer->{body}"
             if $answer->{status} != 200

@@ -1693,7 +1693,7 @@ test_cut_meanwhile(void **state)
 }
 
 
-/* a new file is the user's who is to write it, also one that replaces another */
+/* a new file is his who is to write it, also one that replaces another */
 
 static void
 test_owner(void **state)
