@@ -9,6 +9,7 @@
 use strict;
 use warnings;
 
+use Fcntl qw(F_GETLK F_UNLCK F_WRLCK);
 use FindBin;
 use Test::More;
 use Time::HiRes;
@@ -83,7 +84,7 @@ sub write_first {
 
     my $before = seen($t);
 
-    stop($victim, $other);
+    stop_outside($victim, $other);
 
     $prepare->() if !$durable;
 
@@ -110,6 +111,28 @@ sub stop {
     }
 
     return;
+}
+
+
+# none of them with the lock, which the other one would wait for
+
+sub stop_outside {
+    my (@pids) = @_;
+
+    for (1 .. 100) {
+        stop(@pids);
+
+        open my $lock, '+<', "$state/.lock" or die "lock: $!\n";
+        my $range = pack('s s x4 q q i x4', F_WRLCK, 0, 0, 0, 0);
+
+        fcntl $lock, F_GETLK, $range or die "fcntl: $!\n";
+        return if (unpack 's', $range)[0] == F_UNLCK;
+
+        kill 'CONT', @pids;
+        Time::HiRes::sleep(0.01);
+    }
+
+    die "the lock is held all the time\n";
 }
 
 
