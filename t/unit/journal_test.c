@@ -1105,6 +1105,7 @@ test_too_long(void **state)
     assert_int_equal(journal.rc, NGX_OK);
     assert_int_equal(journal.damaged, 0);
     assert_int_equal(journal.torn, 0);
+    assert_int_equal(journal.compacted, 0);
     assert_int_equal(stat(path, &st), 0);
     assert_in_range(st.st_size, NGX_HTTP_GRAY_JOURNAL_BYTES - 1000000,
                     NGX_HTTP_GRAY_JOURNAL_BYTES + 1100000);
