@@ -45,6 +45,7 @@ typedef struct {
                                                journal, when it began */
     ngx_uint_t                  attempts;
     ngx_event_t                 event;
+    ngx_msec_t                  begun;
     ngx_msec_t                  since;      /* when it was too late first */
 } ngx_http_gray_change_t;
 
@@ -139,6 +140,7 @@ ngx_http_gray_change(ngx_http_request_t *r, ngx_http_gray_release_t *release,
                      ? NGX_HTTP_GRAY_DECLARED : NGX_HTTP_GRAY_API;
     change->comment = *comment;
     change->dry_run = dry_run;
+    change->begun = ngx_current_msec;
 
     if (kind != NGX_HTTP_GRAY_CHANGE_RESET) {
         change->body = ngx_http_gray_json_parse(body->data, body->len, &err);
@@ -205,6 +207,7 @@ ngx_http_gray_change_catch_up(ngx_http_gray_change_t *change)
         return ngx_http_gray_change_short(change);
     }
 
+    change->commit->since = change->begun;
     change->commit->done = ngx_http_gray_change_done;
     change->commit->data = change;
 
@@ -230,6 +233,7 @@ ngx_http_gray_change_commit(ngx_http_gray_change_t *change)
     commit->word = change->snapshot.word;
     commit->origin = change->origin;
     commit->holds = ngx_http_gray_change_holds;
+    commit->since = change->begun;
     commit->done = ngx_http_gray_change_done;
     commit->data = change;
 

@@ -73,7 +73,10 @@ ngx_http_gray_commit_create(ngx_http_gray_release_t *release)
 ngx_int_t
 ngx_http_gray_commit_start(ngx_http_gray_commit_t *commit)
 {
-    commit->since = ngx_current_msec;
+    if (commit->since == 0) {
+        commit->since = ngx_current_msec;
+    }
+
     commit->tried = ngx_current_msec;
     commit->patience = commit->quiet ? NGX_HTTP_GRAY_COMMIT_QUIET
                                      : NGX_HTTP_GRAY_COMMIT_PATIENCE;
@@ -142,7 +145,6 @@ ngx_http_gray_commit_durable(ngx_http_gray_commit_t *commit)
     if (rc == NGX_AGAIN) {
         rc = ngx_http_gray_commit_wait(commit, ngx_http_gray_commit_handler);
         if (rc == NGX_AGAIN) {
-            ngx_http_gray_directory_give_up(&journals->directory);
             ngx_http_gray_commit_unqueue(commit);
         }
 
@@ -430,9 +432,17 @@ ngx_http_gray_commit_unqueue(ngx_http_gray_commit_t *commit)
     ngx_queue_remove(&commit->queue);
     commit->queued = 0;
 
-    if (first) {
-        ngx_http_gray_commit_next(journals, commit->held);
+    if (!first) {
+        return;
     }
+
+    /* whoever of this process comes next has to try for it himself */
+
+    if (!commit->held) {
+        ngx_http_gray_directory_give_up(&journals->directory);
+    }
+
+    ngx_http_gray_commit_next(journals, commit->held);
 }
 
 
@@ -462,6 +472,10 @@ ngx_http_gray_commit_next(ngx_http_gray_journals_t *journals, ngx_uint_t held)
         next->tried = ngx_current_msec;
     }
 
+    if (next->queue.next != ngx_queue_sentinel(&journals->waiting)) {
+        next->patience = NGX_HTTP_GRAY_COMMIT_PATIENCE;
+    }
+
     next->task.event.handler = ngx_http_gray_commit_handler;
 
     if (next->task.event.timer_set) {
@@ -488,11 +502,6 @@ ngx_http_gray_commit_leave(ngx_http_gray_commit_t *commit)
 
     if (commit->task.event.timer_set) {
         ngx_del_timer(&commit->task.event);
-    }
-
-    if (commit->queued) {
-        ngx_http_gray_directory_give_up(
-                          &ngx_http_gray_commit_journals(commit)->directory);
     }
 
     ngx_http_gray_commit_unqueue(commit);

@@ -61,13 +61,16 @@ struct ngx_http_gray_commit_s {
 
     ngx_http_gray_journal_t     journal;
 
+    ngx_msec_t                  since;      /* when it began to wait, if that
+                                               was before; else 0 */
+
     /* of commit.c */
 
     ngx_http_gray_task_t        task;
     ngx_queue_t                 queue;
-    ngx_msec_t                  since;      /* when it waited first, */
-    ngx_msec_t                  tried;      /* ... for another process, */
-    ngx_msec_t                  patience;   /* ... and for how long it may */
+    ngx_msec_t                  tried;      /* when it waited first for another
+                                               process, */
+    ngx_msec_t                  patience;   /* and for how long it may */
     ngx_uint_t                  queued;     /* unsigned  queued:1; */
     ngx_uint_t                  locked;     /* unsigned  locked:1; */
     ngx_uint_t                  held;       /* unsigned  held:1; it was */

@@ -483,11 +483,24 @@ static ngx_uint_t
 ngx_http_gray_cycle_same(ngx_http_gray_zone_t *one,
     ngx_http_gray_zone_t *other)
 {
-    return one->state.len == other->state.len
-           && (one->state.len == 0
-               || ngx_memcmp(one->state.data, other->state.data,
-                             one->state.len)
-                  == 0);
+    ngx_file_info_t  this, that;
+
+    if (one->state.len == 0 || other->state.len == 0) {
+        return one->state.len == other->state.len;
+    }
+
+    if (one->state.len == other->state.len
+        && ngx_memcmp(one->state.data, other->state.data, one->state.len) == 0)
+    {
+        return 1;
+    }
+
+    /* by another name, perhaps */
+
+    return ngx_file_info(one->state.data, &this) != NGX_FILE_ERROR
+           && ngx_file_info(other->state.data, &that) != NGX_FILE_ERROR
+           && this.st_dev == that.st_dev
+           && this.st_ino == that.st_ino;
 }
 
 
@@ -610,8 +623,9 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
         journals = NULL;
     }
 
-    if (journals) {
-        (void) ngx_http_gray_cycle_lock_journals(journals, 0, log);
+    if (journals && !journals->given_up) {
+        journals->given_up = !ngx_http_gray_cycle_lock_journals(journals, 0,
+                                                                log);
     }
 
     locked = ngx_http_gray_cycle_lock(old->zone);

@@ -663,7 +663,7 @@ ngx_http_gray_journals_moved(ngx_http_gray_release_t *release)
 }
 
 
-ngx_uint_t
+ngx_http_gray_release_t *
 ngx_http_gray_journals_behind(ngx_http_gray_main_conf_t *gmcf,
     ngx_http_gray_zone_t *zone)
 {
@@ -676,11 +676,11 @@ ngx_http_gray_journals_behind(ngx_http_gray_main_conf_t *gmcf,
         if (release[i]->zone == zone
             && ngx_http_gray_journals_moved(release[i]))
         {
-            return 1;
+            return release[i];
         }
     }
 
-    return 0;
+    return NULL;
 }
 
 

@@ -22,6 +22,8 @@ typedef struct {
     ngx_http_gray_directory_t    directory;
     ngx_queue_t                  waiting;    /* writes of this process */
     ngx_uint_t                   listing;    /* lists that wait for the lock */
+    ngx_uint_t                   given_up;   /* unsigned  given_up:1; a master
+                                                that replaces it has waited */
 } ngx_http_gray_journals_t;
 
 
@@ -72,10 +74,10 @@ void ngx_http_gray_journals_settle_locked(ngx_http_gray_release_t *release,
 ngx_uint_t ngx_http_gray_journals_moved(ngx_http_gray_release_t *release);
 
 /*
- * With the lock: is there a journal that has more than the zone, or looks as if
- * it might?
+ * With the lock: a release whose journal has more than the zone, or looks as if
+ * it might, or NULL.
  */
-ngx_uint_t ngx_http_gray_journals_behind(ngx_http_gray_main_conf_t *gmcf,
+ngx_http_gray_release_t *ngx_http_gray_journals_behind(ngx_http_gray_main_conf_t *gmcf,
     ngx_http_gray_zone_t *zone);
 
 /* may the document that the journal has last be too long for the zone? */

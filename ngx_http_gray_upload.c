@@ -54,7 +54,11 @@ struct ngx_http_gray_upload_s {
     ngx_uint_t                    locked;   /* unsigned  locked:1; */
     ngx_uint_t                    listing;  /* unsigned  listing:1; it waits
                                                for the lock of journals, */
-    ngx_uint_t                    passed;   /* unsigned  passed:1; or has it */
+    ngx_uint_t                    passed;   /* unsigned  passed:1; or has it, */
+    ngx_uint_t                    levelled; /* unsigned  levelled:1; and knows
+                                               what they have */
+    ngx_http_gray_release_t      *behind;   /* whose journal is looked at */
+    ngx_http_gray_journal_t      *visit;
 
     ngx_http_gray_task_t          task;
     ngx_http_gray_upload_step_pt  step;
@@ -81,6 +85,10 @@ static void ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job);
 static ngx_int_t ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
     ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_upload_pass(ngx_http_gray_upload_t *job);
+static ngx_int_t ngx_http_gray_upload_level(ngx_http_gray_upload_t *job);
+static void ngx_http_gray_upload_visit(void *data);
+static void ngx_http_gray_upload_visited(ngx_http_gray_upload_t *job);
+static void ngx_http_gray_upload_visit_free(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_passed(ngx_http_gray_upload_t *job);
 static void ngx_http_gray_upload_note(ngx_http_gray_upload_t *job,
     ngx_pid_t pid);
@@ -391,6 +399,10 @@ ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job)
         rc = ngx_http_gray_upload_pass(job);
     }
 
+    if (rc == NGX_DONE) {
+        return;
+    }
+
     if (rc == NGX_AGAIN
         && ngx_current_msec - job->since < NGX_HTTP_GRAY_UPLOAD_PATIENCE)
     {
@@ -404,8 +416,9 @@ ngx_http_gray_upload_commit(ngx_http_gray_upload_t *job)
                                 rc == NGX_AGAIN
                                 ? "another process writes lists of the zone "
                                   "for seconds, nothing was changed"
-                                : "the state directory cannot be locked, "
-                                  "nothing was changed");
+                                : "the state directory cannot be locked, or "
+                                  "memory or threads are short, nothing was "
+                                  "changed");
         ngx_http_gray_upload_finish(job, rc);
         return;
     }
@@ -501,11 +514,10 @@ ngx_http_gray_upload_judge(ngx_http_gray_upload_t *job,
 static ngx_int_t
 ngx_http_gray_upload_pass(ngx_http_gray_upload_t *job)
 {
-    ngx_int_t                   rc;
-    ngx_http_gray_journals_t   *journals;
-    ngx_http_gray_main_conf_t  *gmcf;
+    ngx_int_t                  rc;
+    ngx_http_gray_journals_t  *journals;
 
-    if (job->passed || job->store.dry_run
+    if (job->levelled || job->store.dry_run
         || (!job->store.remove && job->store.build.odd == 0))
     {
         return NGX_OK;
@@ -520,23 +532,108 @@ ngx_http_gray_upload_pass(ngx_http_gray_upload_t *job)
         journals->listing++;
     }
 
-    rc = ngx_http_gray_directory_lock(&journals->directory,
-                                      ngx_http_gray_upload_log(job));
-    if (rc != NGX_OK) {
-        return rc;
+    if (!job->passed) {
+        rc = ngx_http_gray_directory_lock(&journals->directory,
+                                          ngx_http_gray_upload_log(job));
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        job->passed = 1;
     }
 
-    gmcf = job->zone->data;
+    return ngx_http_gray_upload_level(job);
+}
 
-    if (ngx_http_gray_journals_behind(gmcf, job->zone)) {
-        ngx_http_gray_directory_unlock(&journals->directory);
-        ngx_http_gray_commit_wake(job->zone);
-        return NGX_AGAIN;
+
+/*
+ * What journals have that the zone does not know of, one after the other:
+ * NGX_OK where there is no more, NGX_DONE where a thread is at it.
+ */
+
+static ngx_int_t
+ngx_http_gray_upload_level(ngx_http_gray_upload_t *job)
+{
+    job->behind = ngx_http_gray_journals_behind(job->zone->data, job->zone);
+
+    if (job->behind == NULL) {
+        job->levelled = 1;
+        return NGX_OK;
     }
 
-    job->passed = 1;
+    job->visit = calloc(1, sizeof(ngx_http_gray_journal_t));
 
-    return NGX_OK;
+    if (job->visit == NULL
+        || ngx_http_gray_journals_visit(job->behind, job->visit) != NGX_OK)
+    {
+        ngx_http_gray_upload_visit_free(job);
+        return NGX_ERROR;
+    }
+
+    job->next = ngx_http_gray_upload_visited;
+
+    if (ngx_http_gray_task_post(&job->task, job->zone->threads,
+                                ngx_http_gray_upload_visit,
+                                ngx_http_gray_upload_done)
+        != NGX_OK)
+    {
+        ngx_http_gray_upload_visit_free(job);
+        return NGX_ERROR;
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_gray_upload_visit(void *data)
+{
+    ngx_http_gray_upload_t *job = data;
+
+    ngx_http_gray_journal_write(job->visit);
+}
+
+
+static void
+ngx_http_gray_upload_visited(ngx_http_gray_upload_t *job)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_gray_journals_visited_locked(job->behind, job->visit,
+                                               ngx_http_gray_upload_log(job));
+
+    ngx_http_gray_upload_visit_free(job);
+
+    if (job->request == NULL) {
+        ngx_http_gray_upload_finish(job, NGX_DONE);
+        return;
+    }
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        rc = ngx_http_gray_reply_problem(job->request,
+                                NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "the journal of release \"%V\", which may use "
+                                "the list, cannot be read; nothing was changed",
+                                &job->behind->name);
+        ngx_http_gray_upload_finish(job, rc);
+        return;
+    }
+
+    job->task.event.data = job;
+    job->task.event.handler = ngx_http_gray_upload_retry;
+
+    ngx_http_gray_upload_commit(job);
+}
+
+
+static void
+ngx_http_gray_upload_visit_free(ngx_http_gray_upload_t *job)
+{
+    if (job->visit) {
+        ngx_http_gray_journal_free(job->visit);
+        free(job->visit);
+        job->visit = NULL;
+    }
 }
 
 
