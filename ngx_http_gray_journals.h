@@ -77,8 +77,8 @@ ngx_uint_t ngx_http_gray_journals_moved(ngx_http_gray_release_t *release);
  * With the lock: a release whose journal has more than the zone, or looks as if
  * it might, or NULL.
  */
-ngx_http_gray_release_t *ngx_http_gray_journals_behind(ngx_http_gray_main_conf_t *gmcf,
-    ngx_http_gray_zone_t *zone);
+ngx_http_gray_release_t *ngx_http_gray_journals_behind(
+    ngx_http_gray_main_conf_t *gmcf, ngx_http_gray_zone_t *zone);
 
 /* may the document that the journal has last be too long for the zone? */
 ngx_int_t ngx_http_gray_journals_fits(ngx_http_gray_release_t *release,
