@@ -92,6 +92,8 @@ static ngx_int_t ngx_http_gray_journal_replace(
     off_t *size);
 static void ngx_http_gray_journal_compact(ngx_http_gray_journal_t *journal,
     ngx_http_gray_journal_file_t *file);
+static ngx_int_t ngx_http_gray_journal_peek(const char *path, int *fd,
+    off_t *size);
 static ngx_int_t ngx_http_gray_journal_end(int fd, off_t size,
     ngx_http_gray_journal_tail_t *tail);
 static ngx_int_t ngx_http_gray_journal_piece(u_char *data, size_t len,
@@ -756,35 +758,55 @@ ngx_int_t
 ngx_http_gray_journal_tail(const char *path,
     ngx_http_gray_journal_tail_t *tail)
 {
-    int          fd;
-    ngx_int_t    rc;
-    ngx_err_t    err;
-    struct stat  st;
+    int        fd;
+    off_t      size;
+    ngx_int_t  rc;
+    ngx_err_t  err;
 
-    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+    rc = ngx_http_gray_journal_peek(path, &fd, &size);
 
-    if (fd == -1) {
-        return ngx_errno == NGX_ENOENT ? NGX_DECLINED : NGX_ERROR;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    rc = NGX_ERROR;
-    err = 0;
-
-    if (fstat(fd, &st) == -1) {
-        err = ngx_errno;
-
-    } else if (S_ISREG(st.st_mode)) {
-        rc = (st.st_size == 0) ? NGX_DECLINED
-                               : ngx_http_gray_journal_end(fd, st.st_size,
-                                                           tail);
-        err = ngx_errno;
-    }
+    rc = (size == 0) ? NGX_DECLINED
+                     : ngx_http_gray_journal_end(fd, size, tail);
+    err = ngx_errno;
 
     (void) close(fd);
 
     ngx_set_errno(err);
 
     return rc;
+}
+
+
+/* opened for reading; for what is no plain file there is no errno */
+
+static ngx_int_t
+ngx_http_gray_journal_peek(const char *path, int *fd, off_t *size)
+{
+    ngx_err_t    err;
+    struct stat  st;
+
+    *fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+
+    if (*fd == -1) {
+        return ngx_errno == NGX_ENOENT ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    err = (fstat(*fd, &st) == -1) ? ngx_errno : 0;
+
+    if (err == 0 && S_ISREG(st.st_mode)) {
+        *size = st.st_size;
+        return NGX_OK;
+    }
+
+    (void) close(*fd);
+
+    ngx_set_errno(err);
+
+    return NGX_ERROR;
 }
 
 
@@ -1046,27 +1068,19 @@ ngx_int_t
 ngx_http_gray_journal_read(const char *path,
     ngx_http_gray_journal_visit_pt visit, void *data)
 {
-    int          fd;
-    ngx_int_t    rc;
-    ngx_err_t    err;
-    struct stat  st;
+    int        fd;
+    off_t      size;
+    ngx_int_t  rc;
+    ngx_err_t  err;
 
-    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+    rc = ngx_http_gray_journal_peek(path, &fd, &size);
 
-    if (fd == -1) {
-        return ngx_errno == NGX_ENOENT ? NGX_DECLINED : NGX_ERROR;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    rc = NGX_ERROR;
-    err = 0;
-
-    if (fstat(fd, &st) == -1) {
-        err = ngx_errno;
-
-    } else if (S_ISREG(st.st_mode)) {
-        rc = ngx_http_gray_journal_backwards(fd, st.st_size, visit, data);
-        err = ngx_errno;
-    }
+    rc = ngx_http_gray_journal_backwards(fd, size, visit, data);
+    err = ngx_errno;
 
     (void) close(fd);
 
