@@ -48,6 +48,8 @@ static ngx_int_t ngx_http_gray_conf_state(ngx_conf_t *cf,
     ngx_http_gray_zone_t *zone, ngx_str_t *value);
 static ngx_int_t ngx_http_gray_conf_history(ngx_conf_t *cf,
     ngx_http_gray_zone_t *zone, ngx_str_t *value);
+static ngx_int_t ngx_http_gray_conf_stats(ngx_conf_t *cf,
+    ngx_http_gray_zone_t *zone, ngx_str_t *value);
 static ngx_int_t ngx_http_gray_conf_keep(ngx_conf_t *cf,
     ngx_http_gray_zone_t *zone);
 static ngx_http_gray_declare_t *ngx_http_gray_conf_create_block(ngx_conf_t *cf,
@@ -71,6 +73,7 @@ static ngx_http_gray_conf_parameter_t  ngx_http_gray_zone_parameters[] = {
     { ngx_string("document="), ngx_http_gray_conf_document },
     { ngx_string("state="), ngx_http_gray_conf_state },
     { ngx_string("history="), ngx_http_gray_conf_history },
+    { ngx_string("stats="), ngx_http_gray_conf_stats },
     { ngx_null_string, NULL }
 };
 
@@ -92,6 +95,11 @@ ngx_http_gray_conf_create_main(ngx_conf_t *cf)
     {
         return NULL;
     }
+
+    /* what comes of it is known when zones are made */
+
+    gmcf->core = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                                  ngx_core_module);
 
     /* here, as workers that come of it share the table then */
 
@@ -135,6 +143,8 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    zone->stats = NGX_CONF_UNSET_UINT;
+
     for (i = 3; i < cf->args->nelts; i++) {
         if (ngx_http_gray_conf_parameter(cf, zone, &value[i]) != NGX_OK) {
             return NGX_CONF_ERROR;
@@ -162,6 +172,10 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (zone->document == 0) {
         zone->document = NGX_HTTP_GRAY_DOCUMENT;
+    }
+
+    if (zone->stats == NGX_CONF_UNSET_UINT) {
+        zone->stats = 1;
     }
 
     zone->data = gmcf;
@@ -213,7 +227,8 @@ ngx_http_gray_conf_parameter(ngx_conf_t *cf, ngx_http_gray_zone_t *zone,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" of gray_zone, must be "
-                       "document=SIZE, state=DIR or history=N", word);
+                       "document=SIZE, state=DIR, history=N or stats=on|off",
+                       word);
     return NGX_ERROR;
 }
 
@@ -302,6 +317,35 @@ ngx_http_gray_conf_history(ngx_conf_t *cf, ngx_http_gray_zone_t *zone,
     }
 
     zone->history = n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_conf_stats(ngx_conf_t *cf, ngx_http_gray_zone_t *zone,
+    ngx_str_t *value)
+{
+    ngx_str_t  *word;
+
+    if (zone->stats != NGX_CONF_UNSET_UINT) {
+        return NGX_BUSY;
+    }
+
+    if (value->len == 2 && ngx_strncmp(value->data, "on", 2) == 0) {
+        zone->stats = 1;
+
+    } else if (value->len == 3 && ngx_strncmp(value->data, "off", 3) == 0) {
+        zone->stats = 0;
+
+    } else {
+        word = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid stats \"%V\" of gray_zone \"%V\", must be "
+                           "on or off", value, &word[1]);
+        return NGX_ERROR;
+    }
 
     return NGX_OK;
 }

@@ -14,19 +14,23 @@
 #include "ngx_http_gray_journals.h"
 #include "ngx_http_gray_lists.h"
 #include "ngx_http_gray_release.h"
+#include "ngx_http_gray_tick.h"
 
 
 #define NGX_HTTP_GRAY_LOCK_TRIES  100
 
 
+static ngx_uint_t ngx_http_gray_cycle_slots(ngx_http_gray_release_t *release);
+static size_t ngx_http_gray_cycle_counters(ngx_http_gray_release_t *release);
+static ngx_int_t ngx_http_gray_cycle_add(ngx_http_gray_release_t *release);
 static ngx_int_t ngx_http_gray_cycle_fits(ngx_http_gray_zone_t *zone);
 static void ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone,
-    ngx_uint_t n);
+    size_t pages);
 static ngx_http_gray_block_t *ngx_http_gray_cycle_block(
-    ngx_http_gray_zone_t *zone, ngx_str_t *name);
+    ngx_http_gray_zone_t *zone, ngx_str_t *name, size_t counters);
 static ngx_http_gray_block_t *ngx_http_gray_cycle_spare(
     ngx_http_gray_main_conf_t *gmcf, ngx_http_gray_zone_t *zone,
-    ngx_str_t *name);
+    ngx_str_t *name, size_t counters);
 static void ngx_http_gray_cycle_begin(ngx_cycle_t *cycle,
     ngx_http_gray_zone_t *zone, ngx_http_gray_main_conf_t *before);
 static void ngx_http_gray_cycle_begin_release(
@@ -55,7 +59,8 @@ static ngx_uint_t ngx_http_gray_cycle_lock(ngx_http_gray_zone_t *zone);
 ngx_int_t
 ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_uint_t                  i, n;
+    size_t                      size, pages;
+    ngx_uint_t                  i;
     ngx_http_gray_zone_t       *zone;
     ngx_http_gray_release_t   **release;
     ngx_http_gray_main_conf_t  *gmcf;
@@ -63,7 +68,7 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     zone = shm_zone->data;
     gmcf = zone->data;
 
-    n = 0;
+    pages = 0;
     release = gmcf->releases.elts;
 
     if (ngx_http_gray_shm_attach(zone) != NGX_OK) {
@@ -73,24 +78,30 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     for (i = 0; i < gmcf->releases.nelts; i++) {
 
         if (release[i]->zone == zone) {
+            size = ngx_http_gray_cycle_counters(release[i]);
             release[i]->block = ngx_http_gray_cycle_block(zone,
-                                                          &release[i]->name);
+                                                          &release[i]->name,
+                                                          size);
         }
     }
 
     for (i = 0; i < gmcf->releases.nelts; i++) {
 
         if (release[i]->zone == zone && release[i]->block == NULL) {
+            size = ngx_http_gray_cycle_counters(release[i]);
             release[i]->block = ngx_http_gray_cycle_spare(gmcf, zone,
-                                                          &release[i]->name);
-            n += (release[i]->block == NULL);
+                                                          &release[i]->name,
+                                                          size);
+            if (release[i]->block == NULL) {
+                pages += ngx_http_gray_shm_pages(zone, size);
+            }
         }
     }
 
     /* all or none: the zone may be one that is in use, and goes on to be */
 
-    if (!ngx_http_gray_shm_fits(zone, n)) {
-        ngx_http_gray_cycle_small(zone, n);
+    if (!ngx_http_gray_shm_fits(zone, pages)) {
+        ngx_http_gray_cycle_small(zone, pages);
         return NGX_ERROR;
     }
 
@@ -102,30 +113,112 @@ ngx_http_gray_cycle_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     for (i = 0; i < gmcf->releases.nelts; i++) {
 
-        if (release[i]->zone != zone) {
-            continue;
-        }
-
-        if (release[i]->block == NULL) {
-            release[i]->block = ngx_http_gray_shm_add(zone,
-                                                      &release[i]->name);
-        }
-
-        if (release[i]->block == NULL) {
-            ngx_log_error(NGX_LOG_ALERT, shm_zone->shm.log, 0,
-                          "gray_zone \"%V\" has no memory for release \"%V\"",
-                          &shm_zone->shm.name, &release[i]->name);
+        if (release[i]->zone == zone
+            && ngx_http_gray_cycle_add(release[i]) != NGX_OK)
+        {
             return NGX_ERROR;
         }
+    }
 
-        if (release[i]->block->size != zone->document) {
-            ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
-                          "gray_zone \"%V\": release \"%V\" keeps its "
-                          "document size of %uz bytes until the zone's size "
-                          "is changed or nginx is restarted",
-                          &shm_zone->shm.name, &release[i]->name,
-                          release[i]->block->size);
-        }
+    return NGX_OK;
+}
+
+
+/* one more than are declared: a change at run time may bring another variant */
+
+static ngx_uint_t
+ngx_http_gray_cycle_slots(ngx_http_gray_release_t *release)
+{
+    ngx_uint_t             n;
+    ngx_http_gray_json_t  *variant;
+
+    n = 1;
+    variant = ngx_http_gray_json_first(
+                        ngx_http_gray_json_get(release->declared, "variants"));
+
+    for ( /* void */ ; variant; variant = ngx_http_gray_json_next(variant)) {
+        n++;
+    }
+
+    return ngx_min(n, NGX_HTTP_GRAY_COUNTED_VARIANTS);
+}
+
+
+/* bytes that they are to have */
+
+static size_t
+ngx_http_gray_cycle_counters(ngx_http_gray_release_t *release)
+{
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    if (!release->zone->stats) {
+        return 0;
+    }
+
+    gmcf = release->zone->data;
+
+    return ngx_http_gray_counters_size(ngx_http_gray_cycle_slots(release),
+                                       gmcf->core->worker_processes);
+}
+
+
+/* the block, if there is none yet, and what it is to hold */
+
+static ngx_int_t
+ngx_http_gray_cycle_add(ngx_http_gray_release_t *release)
+{
+    size_t                      size;
+    ngx_log_t                  *log;
+    ngx_str_t                  *zone_name;
+    ngx_uint_t                  fresh;
+    ngx_http_gray_zone_t       *zone;
+    ngx_http_gray_main_conf_t  *gmcf;
+
+    zone = release->zone;
+    gmcf = zone->data;
+    zone_name = &zone->shm_zone->shm.name;
+    log = zone->shm_zone->shm.log;
+
+    size = ngx_http_gray_cycle_counters(release);
+
+    if (release->block == NULL) {
+        release->block = ngx_http_gray_shm_add(zone, &release->name, size);
+    }
+
+    if (release->block == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, log, 0,
+                      "gray_zone \"%V\" has no memory for release \"%V\"",
+                      zone_name, &release->name);
+        return NGX_ERROR;
+    }
+
+    fresh = (ngx_http_gray_shm_word(release->block) == 0);
+
+    if (release->block->size != zone->document) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "gray_zone \"%V\": release \"%V\" keeps its document "
+                      "size of %uz bytes until the zone's size is changed or "
+                      "nginx is restarted", zone_name, &release->name,
+                      release->block->size);
+    }
+
+    release->counters = ngx_http_gray_shm_counters(zone, release->block);
+
+    if (release->counters && fresh) {
+        ngx_http_gray_counters_init(release->counters,
+                                    ngx_http_gray_cycle_slots(release),
+                                    gmcf->core->worker_processes, ngx_time(),
+                                    ngx_current_msec);
+    }
+
+    if (!zone->stats) {
+        release->counters = NULL;
+
+    } else if (release->counters == NULL) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "gray_zone \"%V\": release \"%V\" has no memory for "
+                      "statistics until the zone's size is changed or nginx "
+                      "is restarted", zone_name, &release->name);
     }
 
     return NGX_OK;
@@ -190,7 +283,7 @@ ngx_http_gray_cycle_fits(ngx_http_gray_zone_t *zone)
 /* what was taken out of nginx.conf keeps its place in a zone that goes on */
 
 static void
-ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone, ngx_uint_t n)
+ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone, size_t pages)
 {
     u_char                     *p, *last, names[512];
     size_t                      need;
@@ -201,7 +294,7 @@ ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone, ngx_uint_t n)
     ngx_http_gray_main_conf_t  *gmcf;
 
     gmcf = zone->data;
-    need = (ngx_http_gray_shm_need(zone, n) + 1023) / 1024;
+    need = (ngx_http_gray_shm_need(zone, pages) + 1023) / 1024;
 
     p = names;
     last = names + sizeof(names) - sizeof(" and more, 4294967295 in all");
@@ -256,7 +349,8 @@ ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone, ngx_uint_t n)
  */
 
 static ngx_http_gray_block_t *
-ngx_http_gray_cycle_block(ngx_http_gray_zone_t *zone, ngx_str_t *name)
+ngx_http_gray_cycle_block(ngx_http_gray_zone_t *zone, ngx_str_t *name,
+    size_t counters)
 {
     ngx_str_t               none = ngx_null_string;
     ngx_http_gray_block_t  *block;
@@ -264,7 +358,8 @@ ngx_http_gray_cycle_block(ngx_http_gray_zone_t *zone, ngx_str_t *name)
     block = ngx_http_gray_shm_find(zone, name);
 
     if (block && ngx_http_gray_shm_word(block) == 0
-        && block->size != zone->document)
+        && (block->size != zone->document
+            || block->counters_size != counters))
     {
         ngx_http_gray_shm_rename(block, &none);
         return NULL;
@@ -278,7 +373,7 @@ ngx_http_gray_cycle_block(ngx_http_gray_zone_t *zone, ngx_str_t *name)
 
 static ngx_http_gray_block_t *
 ngx_http_gray_cycle_spare(ngx_http_gray_main_conf_t *gmcf,
-    ngx_http_gray_zone_t *zone, ngx_str_t *name)
+    ngx_http_gray_zone_t *zone, ngx_str_t *name, size_t counters)
 {
     ngx_uint_t                 i;
     ngx_http_gray_block_t     *block;
@@ -290,7 +385,10 @@ ngx_http_gray_cycle_spare(ngx_http_gray_main_conf_t *gmcf,
          block;
          block = ngx_http_gray_shm_next(zone, block))
     {
-        if (ngx_http_gray_shm_word(block) || block->size != zone->document) {
+        if (ngx_http_gray_shm_word(block)
+            || block->size != zone->document
+            || block->counters_size != counters)
+        {
             continue;
         }
 
@@ -615,6 +713,10 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
         return;
     }
 
+    if (old->counters && release->counters) {
+        ngx_http_gray_counters_inherit(release->counters, old->counters);
+    }
+
     /* what is being written to another directory is to come along, too */
 
     journals = old->zone->journals;
@@ -801,7 +903,9 @@ ngx_http_gray_cycle_init_process(ngx_cycle_t *cycle)
         ngx_http_gray_lists_init_process(zone[i], cycle);
 
         if (ngx_http_gray_follow_init_process(gmcf, zone[i], cycle)
-            != NGX_OK)
+            != NGX_OK
+            || ngx_http_gray_tick_init_process(gmcf, zone[i], cycle)
+               != NGX_OK)
         {
             return NGX_ERROR;
         }

@@ -133,7 +133,8 @@ ngx_http_gray_follow_handler(ngx_event_t *ev)
     /* who is on his way out may not even be let into the directory */
 
     if (!ngx_http_gray_shm_outdated(follow->zone)
-        && ngx_http_gray_shm_turn(follow->zone, NGX_HTTP_GRAY_FOLLOW_INTERVAL)
+        && ngx_http_gray_shm_turn(follow->zone, NGX_HTTP_GRAY_TURN_FOLLOW,
+                                  NGX_HTTP_GRAY_FOLLOW_INTERVAL)
         && ngx_http_gray_task_post(&follow->task, follow->zone->threads,
                                    ngx_http_gray_follow_look,
                                    ngx_http_gray_follow_looked)

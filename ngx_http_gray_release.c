@@ -10,6 +10,7 @@
 
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_lists.h"
+#include "ngx_http_gray_slots.h"
 
 
 typedef struct {
@@ -54,6 +55,8 @@ static ngx_int_t ngx_http_gray_release_publish_locked(
 static void ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_http_gray_rules_env_t *env, ngx_log_t *log);
+static void ngx_http_gray_release_slots(ngx_http_gray_release_t *release,
+    ngx_http_gray_rules_t *rules, ngx_log_t *log);
 static void ngx_http_gray_release_stay(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_log_t *log);
@@ -964,6 +967,10 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
         ngx_http_gray_rules_destroy(release->rules);
     }
 
+    if (release->counters) {
+        ngx_http_gray_release_slots(release, rules, log);
+    }
+
     release->rules = rules;
     release->word = snapshot->word;
     release->revision = snapshot->revision;
@@ -976,6 +983,28 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
                    "gray: release \"%V\" compiled revision %uL",
                    &release->name, snapshot->revision);
+}
+
+
+static void
+ngx_http_gray_release_slots(ngx_http_gray_release_t *release,
+    ngx_http_gray_rules_t *rules, ngx_log_t *log)
+{
+    ngx_uint_t  n;
+
+    n = ngx_http_gray_slots_assign(release->zone, release->counters, rules,
+                                   &release->fallback);
+
+    if (n && n != release->uncounted) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "gray: release \"%V\" has memory for the statistics of "
+                      "%ui variants, %ui more are counted as \"_other\"; "
+                      "declare them in nginx.conf, and change the zone's "
+                      "size", &release->name,
+                      ngx_http_gray_counters_variants(release->counters), n);
+    }
+
+    release->uncounted = n;
 }
 
 

@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_attribute.h"
+#include "ngx_http_gray_counters.h"
 #include "ngx_http_gray_document.h"
 #include "ngx_http_gray_rules.h"
 #include "ngx_http_gray_shm.h"
@@ -51,6 +52,7 @@ typedef struct {
 
     /* of this process: what "word", the last one that it saw, led to */
     ngx_http_gray_block_t          *block;
+    ngx_http_gray_counters_t       *counters;    /* or NULL */
     ngx_atomic_uint_t               moves;       /* of the block, when the
                                                     configuration began */
     uint64_t                        word;
@@ -71,6 +73,7 @@ typedef struct {
     ngx_uint_t                      limited;     /* matches given up, of
                                                     those counted in "block" */
     ngx_uint_t                      warned;      /* unsigned  warned:1; */
+    ngx_uint_t                      uncounted;   /* variants */
 } ngx_http_gray_release_t;
 
 
@@ -79,6 +82,7 @@ typedef struct {
     ngx_array_t                     zones;       /* of pointers */
     ngx_array_t                     blocks;      /* as they were parsed */
     ngx_http_gray_geo_t            *geo;         /* NULL: no gray_geoip */
+    ngx_core_conf_t                *core;        /* of the same nginx.conf */
 } ngx_http_gray_main_conf_t;
 
 

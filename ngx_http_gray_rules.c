@@ -42,6 +42,7 @@ typedef struct {
 
 typedef struct {
     ngx_str_t                    name;
+    ngx_uint_t                   slot;
     ngx_http_gray_condition_t   *when;       /* NULL: never holds */
     ngx_http_gray_variant_t     *variant;    /* NULL: by "split" */
     ngx_http_gray_split_t        split;
@@ -160,6 +161,7 @@ ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
 
     if (rule) {
         outcome->rule = &rule->name;
+        outcome->rule_slot = rule->slot;
 
         if (rule->variant) {
             outcome->variant = rule->variant;
@@ -325,6 +327,28 @@ ngx_uint_t
 ngx_http_gray_rules_count(ngx_http_gray_rules_t *rules)
 {
     return rules->nrules;
+}
+
+
+ngx_http_gray_variant_t *
+ngx_http_gray_rules_variant(ngx_http_gray_rules_t *rules, ngx_uint_t i)
+{
+    return i < rules->nvariants ? &rules->variants[i] : NULL;
+}
+
+
+ngx_str_t *
+ngx_http_gray_rules_rule(ngx_http_gray_rules_t *rules, ngx_uint_t i)
+{
+    return i < rules->nrules ? &rules->rules[i].name : NULL;
+}
+
+
+void
+ngx_http_gray_rules_set_slot(ngx_http_gray_rules_t *rules, ngx_uint_t i,
+    ngx_uint_t slot)
+{
+    rules->rules[i].slot = slot;
 }
 
 

@@ -23,7 +23,8 @@ typedef enum {
     NGX_HTTP_GRAY_SPLIT,
     NGX_HTTP_GRAY_RANDOM,
     NGX_HTTP_GRAY_NO_KEY,
-    NGX_HTTP_GRAY_DEGRADED
+    NGX_HTTP_GRAY_DEGRADED,
+    NGX_HTTP_GRAY_REASONS
 } ngx_http_gray_reason_e;
 
 
@@ -38,6 +39,8 @@ typedef struct {
     ngx_str_t                       name;
     ngx_str_t                       upstream;    /* empty in a switch */
     void                           *peer;        /* of env->upstream() */
+    ngx_uint_t                      slot;        /* of its counters, and */
+    uint64_t                        mark;        /* what marks these */
 } ngx_http_gray_variant_t;
 
 
@@ -46,6 +49,7 @@ typedef struct {
 typedef struct {
     ngx_http_gray_variant_t        *variant;
     ngx_str_t                      *rule;
+    ngx_uint_t                      rule_slot;   /* of its counter */
     ngx_http_gray_reason_e          reason;
     ngx_int_t                       bucket;
 } ngx_http_gray_outcome_t;
@@ -85,6 +89,14 @@ ngx_uint_t ngx_http_gray_rules_count(ngx_http_gray_rules_t *rules);
 ngx_int_t ngx_http_gray_rules_verdict(ngx_http_gray_rules_t *rules,
     ngx_uint_t i, const ngx_http_gray_rules_ops_t *ops, void *ctx,
     ngx_str_t **name, ngx_http_gray_failed_t *failed);
+
+/* those that there are, by number, or NULL: to be given slots of counters */
+ngx_http_gray_variant_t *ngx_http_gray_rules_variant(
+    ngx_http_gray_rules_t *rules, ngx_uint_t i);
+ngx_str_t *ngx_http_gray_rules_rule(ngx_http_gray_rules_t *rules,
+    ngx_uint_t i);
+void ngx_http_gray_rules_set_slot(ngx_http_gray_rules_t *rules, ngx_uint_t i,
+    ngx_uint_t slot);
 
 /* how many matches of patterns were given up, as they took too long */
 ngx_uint_t ngx_http_gray_rules_limited(ngx_http_gray_rules_t *rules);

@@ -38,7 +38,7 @@
 #include "ngx_http_gray_shm.h"
 
 
-#define NGX_HTTP_GRAY_SHM_MAGIC  0x356d68735f796172     /* "ray_shm5" */
+#define NGX_HTTP_GRAY_SHM_MAGIC  0x366d68735f796172     /* "ray_shm6" */
 
 /* the smallest size of a slab, in nginx's ngx_cycle.c */
 #define NGX_HTTP_GRAY_SHM_MIN_SHIFT  3
@@ -47,15 +47,30 @@
 #define NGX_HTTP_GRAY_SHM_TRIES  100
 
 
+/* held as long as the process lives */
+
+typedef struct {
+    pthread_mutex_t             mutex;
+    ngx_pid_t                   pid;
+} ngx_http_gray_entry_t;
+
+
 struct ngx_http_gray_shared_s {
     uint64_t                    magic;
     pthread_mutex_t             mutex;
     uint64_t                    generation;  /* configurations so far */
-    uint64_t                    turn;        /* ms, when the last one was */
+    uint64_t                    turn[NGX_HTTP_GRAY_TURNS];
+                                             /* ms, when the last one was */
+    ngx_http_gray_entry_t       entry[NGX_HTTP_GRAY_ENTRIES];
     size_t                      first;       /* offset, or 0 */
     size_t                      area;        /* offset, or 0 */
     size_t                      area_size;
 };
+
+
+/* what follows a block begins a line of the processor's cache */
+#define NGX_HTTP_GRAY_SHM_BLOCK                                               \
+    ngx_align(sizeof(ngx_http_gray_block_t), NGX_ALIGNMENT * 8)
 
 
 struct ngx_http_gray_arena_s {
@@ -69,8 +84,9 @@ struct ngx_http_gray_arena_s {
 static ngx_int_t ngx_http_gray_shm_mutex(pthread_mutex_t *mutex);
 static size_t ngx_http_gray_shm_usable(size_t size);
 static size_t ngx_http_gray_shm_arena_size(size_t document);
-static size_t ngx_http_gray_shm_block_size(size_t document);
-static size_t ngx_http_gray_shm_pages(size_t document);
+static size_t ngx_http_gray_shm_block_size(size_t document, size_t counters);
+static size_t ngx_http_gray_shm_block_pages(size_t document,
+    size_t counters);
 static size_t ngx_http_gray_shm_area_pages(ngx_http_gray_zone_t *zone);
 static void ngx_http_gray_shm_store(ngx_http_gray_zone_t *zone,
     ngx_http_gray_block_t *block, uint64_t revision, ngx_str_t *text,
@@ -83,8 +99,12 @@ static ngx_http_gray_arena_t *ngx_http_gray_shm_arena(
 ngx_int_t
 ngx_http_gray_shm_attach(ngx_http_gray_zone_t *zone)
 {
+    ngx_int_t                rc;
+    ngx_uint_t               i;
     ngx_slab_pool_t         *shpool;
     ngx_http_gray_shared_t  *shared;
+
+    zone->entry = NGX_DECLINED;
 
     shpool = (ngx_slab_pool_t *) zone->shm_zone->shm.addr;
 
@@ -114,7 +134,13 @@ ngx_http_gray_shm_attach(ngx_http_gray_zone_t *zone)
         return NGX_ERROR;
     }
 
-    if (ngx_http_gray_shm_mutex(&shared->mutex) != NGX_OK) {
+    rc = ngx_http_gray_shm_mutex(&shared->mutex);
+
+    for (i = 0; rc == NGX_OK && i < NGX_HTTP_GRAY_ENTRIES; i++) {
+        rc = ngx_http_gray_shm_mutex(&shared->entry[i].mutex);
+    }
+
+    if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm_zone->shm.log, 0,
                       "gray_zone \"%V\": this system has no robust mutexes",
                       &zone->shm_zone->shm.name);
@@ -192,7 +218,8 @@ ngx_http_gray_shm_find(ngx_http_gray_zone_t *zone, ngx_str_t *name)
 
 
 ngx_http_gray_block_t *
-ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone, ngx_str_t *name)
+ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone, ngx_str_t *name,
+    size_t counters)
 {
     u_char                 *base;
     size_t                 *link;
@@ -201,7 +228,8 @@ ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone, ngx_str_t *name)
     base = (u_char *) zone->shpool;
 
     block = ngx_slab_alloc(zone->shpool,
-                           ngx_http_gray_shm_block_size(zone->document));
+                           ngx_http_gray_shm_block_size(zone->document,
+                                                        counters));
     if (block == NULL) {
         return NULL;
     }
@@ -214,9 +242,15 @@ ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone, ngx_str_t *name)
     block->len = name->len;
     ngx_memcpy(block->name, name->data, name->len);
 
-    block->arena[0] = (u_char *) block - base + sizeof(ngx_http_gray_block_t);
+    block->arena[0] = (u_char *) block - base + NGX_HTTP_GRAY_SHM_BLOCK;
     block->arena[1] = block->arena[0]
                       + ngx_http_gray_shm_arena_size(zone->document);
+
+    if (counters) {
+        block->counters = block->arena[1]
+                          + ngx_http_gray_shm_arena_size(zone->document);
+        block->counters_size = counters;
+    }
 
     link = &zone->shared->first;
 
@@ -236,6 +270,14 @@ ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone, ngx_str_t *name)
 }
 
 
+void *
+ngx_http_gray_shm_counters(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block)
+{
+    return block->counters ? (u_char *) zone->shpool + block->counters : NULL;
+}
+
+
 void
 ngx_http_gray_shm_rename(ngx_http_gray_block_t *block, ngx_str_t *name)
 {
@@ -250,12 +292,8 @@ ngx_http_gray_shm_rename(ngx_http_gray_block_t *block, ngx_str_t *name)
 
 
 ngx_uint_t
-ngx_http_gray_shm_fits(ngx_http_gray_zone_t *zone, ngx_uint_t n)
+ngx_http_gray_shm_fits(ngx_http_gray_zone_t *zone, size_t pages)
 {
-    size_t  pages;
-
-    pages = n * ngx_http_gray_shm_pages(zone->document);
-
     if (zone->shared->area == 0) {
         pages += ngx_http_gray_shm_area_pages(zone);
     }
@@ -305,21 +343,21 @@ ngx_http_gray_shm_next(ngx_http_gray_zone_t *zone,
 
 
 size_t
-ngx_http_gray_shm_need(ngx_http_gray_zone_t *zone, ngx_uint_t n)
+ngx_http_gray_shm_need(ngx_http_gray_zone_t *zone, size_t pages)
 {
-    size_t                  pages, size;
+    size_t                  size;
     ngx_http_gray_block_t  *block;
 
     /* one page for the header */
 
-    pages = 1 + n * ngx_http_gray_shm_pages(zone->document)
-            + ngx_http_gray_shm_area_pages(zone);
+    pages += 1 + ngx_http_gray_shm_area_pages(zone);
 
     for (block = zone->shared ? ngx_http_gray_shm_next(zone, NULL) : NULL;
          block;
          block = ngx_http_gray_shm_next(zone, block))
     {
-        pages += ngx_http_gray_shm_pages(block->size);
+        pages += ngx_http_gray_shm_block_pages(block->size,
+                                               block->counters_size);
     }
 
     size = pages * ngx_pagesize;
@@ -364,18 +402,26 @@ ngx_http_gray_shm_arena_size(size_t document)
 
 
 static size_t
-ngx_http_gray_shm_block_size(size_t document)
+ngx_http_gray_shm_block_size(size_t document, size_t counters)
 {
-    return sizeof(ngx_http_gray_block_t)
-           + 2 * ngx_http_gray_shm_arena_size(document);
+    return NGX_HTTP_GRAY_SHM_BLOCK
+           + 2 * ngx_http_gray_shm_arena_size(document) + counters;
 }
 
 
 static size_t
-ngx_http_gray_shm_pages(size_t document)
+ngx_http_gray_shm_block_pages(size_t document, size_t counters)
 {
-    return (ngx_http_gray_shm_block_size(document) + ngx_pagesize - 1)
+    return (ngx_http_gray_shm_block_size(document, counters)
+            + ngx_pagesize - 1)
            / ngx_pagesize;
+}
+
+
+size_t
+ngx_http_gray_shm_pages(ngx_http_gray_zone_t *zone, size_t counters)
+{
+    return ngx_http_gray_shm_block_pages(zone->document, counters);
 }
 
 
@@ -474,19 +520,89 @@ ngx_http_gray_shm_unlock(ngx_http_gray_zone_t *zone)
 
 
 ngx_uint_t
-ngx_http_gray_shm_turn(ngx_http_gray_zone_t *zone, ngx_msec_t interval)
+ngx_http_gray_shm_turn(ngx_http_gray_zone_t *zone, ngx_http_gray_turn_e turn,
+    ngx_msec_t interval)
 {
     uint64_t  now, last;
 
     now = ngx_current_msec;
-    last = __atomic_load_n(&zone->shared->turn, __ATOMIC_RELAXED);
+    last = __atomic_load_n(&zone->shared->turn[turn], __ATOMIC_RELAXED);
 
     if (last && now < last + interval) {
         return 0;
     }
 
-    return __atomic_compare_exchange_n(&zone->shared->turn, &last, now, 0,
-                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&zone->shared->turn[turn], &last,
+                                       now, 0, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
+}
+
+
+/* one that a dead process has held is as free as any */
+
+ngx_int_t
+ngx_http_gray_shm_enter(ngx_http_gray_zone_t *zone)
+{
+    ngx_int_t               i;
+    ngx_http_gray_entry_t  *entry;
+
+    entry = zone->shared->entry;
+    zone->entry = NGX_DECLINED;
+
+    for (i = 0; i < NGX_HTTP_GRAY_ENTRIES; i++) {
+
+        switch (pthread_mutex_trylock(&entry[i].mutex)) {
+
+        case EOWNERDEAD:
+            (void) pthread_mutex_consistent(&entry[i].mutex);
+
+            /* fall through */
+
+        case 0:
+            entry[i].pid = ngx_pid;
+            zone->entry = i;
+            return NGX_OK;
+
+        default:
+
+            /* a single process, after a reload */
+
+            if (entry[i].pid == ngx_pid) {
+                zone->entry = i;
+                return NGX_DONE;
+            }
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_uint_t
+ngx_http_gray_shm_entered(ngx_http_gray_zone_t *zone, ngx_uint_t entry)
+{
+    pthread_mutex_t  *mutex;
+
+    mutex = &zone->shared->entry[entry].mutex;
+
+    switch (pthread_mutex_trylock(mutex)) {
+
+    case EOWNERDEAD:
+        (void) pthread_mutex_consistent(mutex);
+
+        /* fall through */
+
+    case 0:
+        /* for another reader, which meets this one here */
+
+        zone->shared->entry[entry].pid = 0;
+
+        (void) pthread_mutex_unlock(mutex);
+        return 0;
+
+    default:
+        return zone->shared->entry[entry].pid != 0;
+    }
 }
 
 

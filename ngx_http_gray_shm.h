@@ -16,6 +16,9 @@
 
 #define NGX_HTTP_GRAY_NAME  63
 
+/* processes that use a zone at a time and are told apart there */
+#define NGX_HTTP_GRAY_ENTRIES  64
+
 /* bytes by which a document may be longer while it is disabled */
 
 #define NGX_HTTP_GRAY_MORE_DISABLED  (sizeof("false") - sizeof("true"))
@@ -27,6 +30,15 @@ typedef enum {
     NGX_HTTP_GRAY_DECLARED = 0,
     NGX_HTTP_GRAY_API
 } ngx_http_gray_origin_e;
+
+
+/* what is to be done by one process at a time */
+
+typedef enum {
+    NGX_HTTP_GRAY_TURN_FOLLOW = 0,
+    NGX_HTTP_GRAY_TURN_TICK,
+    NGX_HTTP_GRAY_TURNS
+} ngx_http_gray_turn_e;
 
 
 typedef struct ngx_http_gray_arena_s  ngx_http_gray_arena_t;
@@ -52,6 +64,8 @@ typedef struct {
     size_t                      size;        /* bytes of document at most */
     size_t                      next;        /* offset in the zone, or 0 */
     size_t                      arena[2];    /* offsets in the zone */
+    size_t                      counters;    /* likewise, or 0 */
+    size_t                      counters_size;
 
     size_t                      len;
     u_char                      name[NGX_HTTP_GRAY_NAME + 1];
@@ -71,6 +85,10 @@ typedef struct {
     size_t                      document;    /* as declared */
     size_t                      area;        /* bytes of shared memory that
                                                 the owner has use for, or 0 */
+    ngx_int_t                   entry;       /* of this process, or
+                                                NGX_DECLINED */
+    ngx_uint_t                  stats;       /* unsigned  stats:1; are there
+                                                to be counters? */
     ngx_str_t                   state;       /* a directory, or empty */
     ngx_uint_t                  history;     /* revisions that are kept there */
     void                       *lists;       /* of ngx_http_gray_lists.h */
@@ -109,11 +127,15 @@ ngx_http_gray_block_t *ngx_http_gray_shm_find(ngx_http_gray_zone_t *zone,
     ngx_str_t *name);
 
 /*
- * Adds the block of a release that has none: only to be called where zones
- * are initialised.  NULL where the zone is full.
+ * Adds the block of a release that has none, with so many bytes for counters:
+ * only to be called where zones are initialised.  NULL where the zone is full.
  */
 ngx_http_gray_block_t *ngx_http_gray_shm_add(ngx_http_gray_zone_t *zone,
-    ngx_str_t *name);
+    ngx_str_t *name, size_t counters);
+
+/* the counters of a release, or NULL */
+void *ngx_http_gray_shm_counters(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_block_t *block);
 
 /* for a block in which nothing was ever published */
 void ngx_http_gray_shm_rename(ngx_http_gray_block_t *block, ngx_str_t *name);
@@ -124,11 +146,14 @@ void ngx_http_gray_shm_rename(ngx_http_gray_block_t *block, ngx_str_t *name);
  */
 void *ngx_http_gray_shm_area(ngx_http_gray_zone_t *zone);
 
-/* is there room for so many more, and the area? */
-ngx_uint_t ngx_http_gray_shm_fits(ngx_http_gray_zone_t *zone, ngx_uint_t n);
+/* what a block takes that has so many bytes for counters, in pages */
+size_t ngx_http_gray_shm_pages(ngx_http_gray_zone_t *zone, size_t counters);
 
-/* the zone size, in bytes, that takes what there is and "n" more releases */
-size_t ngx_http_gray_shm_need(ngx_http_gray_zone_t *zone, ngx_uint_t n);
+/* is there room for blocks of so many pages, and the area? */
+ngx_uint_t ngx_http_gray_shm_fits(ngx_http_gray_zone_t *zone, size_t pages);
+
+/* the zone size, in bytes, that takes what there is and so many pages more */
+size_t ngx_http_gray_shm_need(ngx_http_gray_zone_t *zone, size_t pages);
 
 /* all blocks, of releases that are no longer declared, too; NULL at the end */
 ngx_http_gray_block_t *ngx_http_gray_shm_next(ngx_http_gray_zone_t *zone,
@@ -174,7 +199,18 @@ ngx_int_t ngx_http_gray_shm_publish_locked(ngx_http_gray_zone_t *zone,
  * "interval" of milliseconds: is it this one's turn?
  */
 ngx_uint_t ngx_http_gray_shm_turn(ngx_http_gray_zone_t *zone,
-    ngx_msec_t interval);
+    ngx_http_gray_turn_e turn, ngx_msec_t interval);
+
+/*
+ * An entry that is this process's until it ends, however it does: zone->entry.
+ * NGX_OK, with what was there of another process still, unless it has one
+ * already: NGX_DONE; NGX_DECLINED where all are taken.
+ */
+ngx_int_t ngx_http_gray_shm_enter(ngx_http_gray_zone_t *zone);
+
+/* is there a process of that entry? */
+ngx_uint_t ngx_http_gray_shm_entered(ngx_http_gray_zone_t *zone,
+    ngx_uint_t entry);
 
 /*
  * Publishes what came from another place, with its revision unless the block

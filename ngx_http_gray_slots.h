@@ -1,0 +1,28 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAY_SLOTS_H_INCLUDED_
+#define _NGX_HTTP_GRAY_SLOTS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_http_gray_counters.h"
+#include "ngx_http_gray_rules.h"
+#include "ngx_http_gray_shm.h"
+
+
+/*
+ * Gives the variants and rules of a set, and "fallback", the slots by which
+ * they are counted.  How many variants have none of their own is returned.
+ */
+ngx_uint_t ngx_http_gray_slots_assign(ngx_http_gray_zone_t *zone,
+    ngx_http_gray_counters_t *counters, ngx_http_gray_rules_t *rules,
+    ngx_http_gray_variant_t *fallback);
+
+
+#endif /* _NGX_HTTP_GRAY_SLOTS_H_INCLUDED_ */

@@ -1,0 +1,135 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gray_tick.h"
+
+
+#define NGX_HTTP_GRAY_TICK_INTERVAL  1000    /* ms */
+
+
+typedef struct {
+    ngx_cycle_t                *cycle;
+    ngx_http_gray_zone_t       *zone;
+    ngx_http_gray_main_conf_t  *gmcf;
+    ngx_event_t                 event;
+} ngx_http_gray_tick_t;
+
+
+static void ngx_http_gray_tick_enter(ngx_http_gray_zone_t *zone,
+    ngx_log_t *log);
+static void ngx_http_gray_tick_handler(ngx_event_t *ev);
+
+
+ngx_int_t
+ngx_http_gray_tick_init_process(ngx_http_gray_main_conf_t *gmcf,
+    ngx_http_gray_zone_t *zone, ngx_cycle_t *cycle)
+{
+    ngx_http_gray_tick_t  *tick;
+
+    if (!zone->stats) {
+        return NGX_OK;
+    }
+
+    ngx_http_gray_tick_enter(zone, cycle->log);
+
+    tick = ngx_pcalloc(cycle->pool, sizeof(ngx_http_gray_tick_t));
+    if (tick == NULL) {
+        return NGX_ERROR;
+    }
+
+    tick->cycle = cycle;
+    tick->zone = zone;
+    tick->gmcf = gmcf;
+
+    tick->event.handler = ngx_http_gray_tick_handler;
+    tick->event.data = tick;
+    tick->event.log = cycle->log;
+    tick->event.cancelable = 1;
+
+    ngx_add_timer(&tick->event, NGX_HTTP_GRAY_TICK_INTERVAL);
+
+    return NGX_OK;
+}
+
+
+/* what a process has left there that was killed counts no more */
+
+static void
+ngx_http_gray_tick_enter(ngx_http_gray_zone_t *zone, ngx_log_t *log)
+{
+    void                   *counters;
+    ngx_int_t               rc;
+    ngx_http_gray_block_t  *block;
+
+    rc = ngx_http_gray_shm_enter(zone);
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "gray_zone \"%V\" has %d processes already, requests "
+                      "under way are not counted in this one",
+                      &zone->shm_zone->shm.name, NGX_HTTP_GRAY_ENTRIES);
+    }
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    for (block = ngx_http_gray_shm_next(zone, NULL);
+         block;
+         block = ngx_http_gray_shm_next(zone, block))
+    {
+        counters = ngx_http_gray_shm_counters(zone, block);
+
+        if (counters) {
+            ngx_http_gray_counters_forget(counters, zone->entry);
+        }
+    }
+}
+
+
+static void
+ngx_http_gray_tick_handler(ngx_event_t *ev)
+{
+    ngx_uint_t                 i;
+    ngx_http_gray_tick_t      *tick;
+    ngx_http_gray_zone_t      *zone;
+    ngx_http_gray_release_t  **release;
+
+    tick = ev->data;
+    zone = tick->zone;
+
+    /* a single process that has reloaded: the zone may be no more */
+
+    if (tick->cycle != ngx_cycle) {
+        return;
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_GRAY_TICK_INTERVAL);
+
+    if (ngx_http_gray_shm_outdated(zone)
+        || !ngx_http_gray_shm_turn(zone, NGX_HTTP_GRAY_TURN_TICK,
+                                   NGX_HTTP_GRAY_TICK_INTERVAL)
+        || ngx_http_gray_shm_lock(zone) != NGX_OK)
+    {
+        return;
+    }
+
+    release = tick->gmcf->releases.elts;
+
+    for (i = 0; i < tick->gmcf->releases.nelts; i++) {
+
+        if (release[i]->zone == zone && release[i]->counters) {
+            ngx_http_gray_counters_tick(release[i]->counters,
+                                        ngx_current_msec);
+        }
+    }
+
+    ngx_http_gray_shm_unlock(zone);
+}
