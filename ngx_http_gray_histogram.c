@@ -57,8 +57,8 @@
  * has 16 bits for a count, and one shift for all, the smallest by which they
  * fit.  What is cut off of a count is carried to the next one: the sum of the
  * first i counts, for each i, is that of before rounded down to a multiple of
- * 2^shift.  So roundings do not add up, and it is the sums by which quantiles
- * are found.  The largest count has 15 bits at least where there is a shift at
+ * 2^shift.  So roundings do not add up, it is the sums by which quantiles are
+ * found, and a bucket that was empty remains so.  The largest count has 15 bits at least where there is a shift at
  * all, so a rank is off by less than a 32,767th of the count.
  *
  * Counts saturate where they are added, and anything is allowed in them.
@@ -181,7 +181,7 @@ ngx_http_gray_histogram_count(const uint64_t *n)
 
 /*
  * Sums are doubles, which do not wrap.  They are exact up to 2^53; above, both
- * loops round in the same way.
+ * loops round in the same way, and a rank may be off by 2^-50 of the count.
  */
 
 double
@@ -241,8 +241,11 @@ ngx_http_gray_histogram_within(ngx_uint_t i, double share)
         return (uint64_t) 1 << NGX_HTTP_GRAY_HISTOGRAM_TOP;
     }
 
-    low = (double) (ngx_http_gray_histogram_edge(i - 1) + 1);
     high = (double) ngx_http_gray_histogram_edge(i);
+    low = (double) ngx_http_gray_histogram_edge(i - 1) + 1;
+
+    /* no value belongs to the bucket, and yet it was counted */
+    low = ngx_min(low, high);
 
     return low + (high - low) * share;
 }

@@ -64,14 +64,14 @@ void ngx_http_gray_histogram_unpack(
 static ngx_inline ngx_uint_t
 ngx_http_gray_histogram_index(uint64_t ms)
 {
-    uint32_t    scaled;
-    ngx_uint_t  octave, slot;
+    uint32_t    octave, scaled;
+    ngx_uint_t  slot;
 
     if (ms - 1 >= (uint64_t) 1 << NGX_HTTP_GRAY_HISTOGRAM_TOP) {
         return ms ? NGX_HTTP_GRAY_HISTOGRAM - 1 : 0;
     }
 
-    octave = 31 ^ __builtin_clz((uint32_t) ms);
+    octave = 31 ^ (uint32_t) __builtin_clz((uint32_t) ms);
     scaled = (uint32_t) ms << (NGX_HTTP_GRAY_HISTOGRAM_TOP - octave);
 
     /* its leading bit and four more, from 16 to 31 */
