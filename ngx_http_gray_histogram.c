@@ -58,8 +58,9 @@
  * fit.  What is cut off of a count is carried to the next one: the sum of the
  * first i counts, for each i, is that of before rounded down to a multiple of
  * 2^shift.  So roundings do not add up, it is the sums by which quantiles are
- * found, and a bucket that was empty remains so.  The largest count has 15 bits at least where there is a shift at
- * all, so a rank is off by less than a 32,767th of the count.
+ * found, and a bucket that was empty remains so.  The largest count has 15
+ * bits at least where there is a shift at all, so a rank is off by less than a
+ * 32,767th of the count.
  *
  * Counts saturate where they are added, and anything is allowed in them.
  * Nothing here allocates, locks, or fails.

@@ -296,7 +296,10 @@ test_one(void **state)
 }
 
 
-/* the same number of each value from 1 to 10: every rank is known */
+/*
+ * The same number of each value from 1 to 10: every rank is known.  Then all
+ * in one bucket, where each rank has a quantile of its own.
+ */
 
 static void
 test_ranks(void **state)
@@ -322,6 +325,22 @@ test_ranks(void **state)
             if (found != expected) {
                 fail_msg("%lu/1000 of %llu is %g, not %g", (unsigned long) i,
                          (unsigned long long) count, found, expected);
+            }
+        }
+    }
+
+    memset(n, 0, sizeof(n));
+
+    for (count = 1; count <= 1000; count++) {
+        n[ngx_http_gray_histogram_index(27)] = count;
+
+        for (i = 1; i <= count; i++) {
+            found = ngx_http_gray_histogram_quantile(n, (double) i / count);
+            found = (found - 27) / 2 * count + 0.5;
+
+            if (fabs(found - (double) i) > 0.001) {
+                fail_msg("%lu/%llu is number %g", (unsigned long) i,
+                         (unsigned long long) count, found);
             }
         }
     }
