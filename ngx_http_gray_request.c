@@ -304,6 +304,7 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     decision->reason = outcome->reason;
     decision->used = 0;
     decision->inner = 0;
+    decision->passes = NULL;
 
     /* name, a NUL, and the upstream's name lie in one piece */
 

@@ -15,6 +15,54 @@
 #include "ngx_http_gray_release.h"
 
 
+/* what an attempt on a peer has failed by */
+
+typedef enum {
+    NGX_HTTP_GRAY_CONNECT = 0,      /* before the request could be sent */
+    NGX_HTTP_GRAY_TIMEOUT,          /* at any stage */
+    NGX_HTTP_GRAY_RESET,            /* closed before the answer was whole */
+    NGX_HTTP_GRAY_INVALID,          /* a header that nginx does not take */
+    NGX_HTTP_GRAY_NO_LIVE,          /* there was no peer to try */
+    NGX_HTTP_GRAY_STATUS,           /* a status that made nginx go on */
+    NGX_HTTP_GRAY_KINDS
+} ngx_http_gray_failure_e;
+
+
+/*
+ * A request, or a subrequest, that was passed to the peers of the variant.
+ * Its attempts are those of the request's upstream_states from "first" up to,
+ * and without, "end"; where "end" is -1, up to a state without a peer, which
+ * nginx has between two passes, or to the last one.
+ */
+
+typedef struct ngx_http_gray_passed_s  ngx_http_gray_passed_t;
+
+struct ngx_http_gray_passed_s {
+    ngx_http_request_t             *request;
+
+    ngx_uint_t                      first;
+    ngx_uint_t                      end;
+
+    u_short                         failures[NGX_HTTP_GRAY_KINDS];
+
+    unsigned                        fell_back:1;
+    unsigned                        counted:1;   /* the attempt's failure */
+
+    /* what the wrapped peer would have in ngx_peer_connection_t */
+
+    ngx_event_get_peer_pt           get;
+    ngx_event_free_peer_pt          free;
+    ngx_event_notify_peer_pt        notify;
+#if (NGX_HTTP_SSL)
+    ngx_event_set_peer_session_pt   set_session;
+    ngx_event_save_peer_session_pt  save_session;
+#endif
+    void                           *data;
+
+    ngx_http_gray_passed_t         *next;
+};
+
+
 /* what was decided, in the request's pool: it outlives the rule set */
 
 typedef struct ngx_http_gray_decision_s  ngx_http_gray_decision_t;
@@ -33,6 +81,10 @@ struct ngx_http_gray_decision_s {
     unsigned                        used:1;      /* routed by, or read */
     unsigned                        inner:1;     /* asked for by a rule of
                                                     the release itself */
+
+    ngx_http_gray_passed_t         *passes;      /* in order, or NULL */
+    ngx_http_gray_passed_t         *last;
+    ngx_http_gray_passed_t          pass;        /* the first of them */
 
     ngx_http_gray_decision_t       *next;
 };

@@ -32,7 +32,7 @@ use Test::Gray::Process;
 
 # the bounds: over "plain", in instructions
 
-my $most = 900;
+my $most = 1000;
 
 # of a second each with wrk, of every case
 
