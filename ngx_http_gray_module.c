@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_account.h"
 #include "ngx_http_gray_admin.h"
 #include "ngx_http_gray_conf.h"
 #include "ngx_http_gray_cycle.h"
@@ -158,14 +159,18 @@ ngx_http_gray_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_http_gray_request_init(cf);
+    if (ngx_http_gray_request_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_gray_account_init(cf);
 }
 
 
 static ngx_int_t
 ngx_http_gray_init_module(ngx_cycle_t *cycle)
 {
-    ngx_http_gray_request_first(cycle);
+    ngx_http_gray_account_first(cycle);
 
     return ngx_http_gray_cycle_init_module(cycle);
 }

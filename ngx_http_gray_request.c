@@ -22,6 +22,7 @@ typedef struct {
     ngx_pool_cleanup_t              cleanup;
     ngx_http_gray_decision_t       *decisions;
     ngx_http_gray_minted_t         *minted;
+    ngx_msec_t                      start;       /* of the request */
     ngx_uint_t                      closed;      /* unsigned  closed:1; */
 
     ngx_http_gray_decision_t        first;
@@ -44,6 +45,7 @@ static void ngx_http_gray_request_cleanup(void *data);
 static ngx_http_gray_decision_t *ngx_http_gray_request_remember(
     ngx_http_request_t *r, ngx_http_gray_release_t *release,
     ngx_http_gray_outcome_t *outcome, ngx_http_gray_minted_t *minted);
+static ngx_msec_t ngx_http_gray_request_age(ngx_http_request_t *r);
 static void ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision,
     u_char *p, ngx_http_gray_release_t *release,
     ngx_http_gray_outcome_t *outcome);
@@ -68,7 +70,6 @@ static ngx_uint_t ngx_http_gray_request_same(const ngx_str_t *one,
     const ngx_str_t *two);
 static uint32_t ngx_http_gray_request_random(void *ctx);
 static ngx_int_t ngx_http_gray_request_header_filter(ngx_http_request_t *r);
-static ngx_int_t ngx_http_gray_request_log_handler(ngx_http_request_t *r);
 
 
 static ngx_http_gray_rules_ops_t  ngx_http_gray_request_ops = {
@@ -258,6 +259,7 @@ ngx_http_gray_request_remember(ngx_http_request_t *r,
 
         ctx->decisions = NULL;
         ctx->minted = NULL;
+        ctx->start = ngx_current_msec - ngx_http_gray_request_age(r);
         ctx->closed = 0;
 
         ngx_http_set_ctx(r, ctx, ngx_http_gray_module);
@@ -288,6 +290,23 @@ ngx_http_gray_request_remember(ngx_http_request_t *r,
 }
 
 
+/* nginx keeps the time of day, which may be set in between: now, or never */
+
+static ngx_msec_t
+ngx_http_gray_request_age(ngx_http_request_t *r)
+{
+    ngx_time_t      *tp;
+    ngx_msec_int_t   ms;
+
+    tp = ngx_timeofday();
+
+    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000)
+         + (ngx_msec_int_t) (tp->msec - r->start_msec);
+
+    return ngx_max(ms, 0);
+}
+
+
 static void
 ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     ngx_http_gray_release_t *release, ngx_http_gray_outcome_t *outcome)
@@ -302,6 +321,9 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     decision->bucket = outcome->bucket;
     decision->revision = release->revision;
     decision->reason = outcome->reason;
+    decision->slot = variant->slot;
+    decision->mark = variant->mark;
+    decision->live = NULL;
     decision->used = 0;
     decision->inner = 0;
     decision->passes = NULL;
@@ -322,6 +344,7 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     decision->rule.data = p;
 
     if (outcome->rule) {
+        decision->rule_slot = outcome->rule_slot;
         decision->rule.len = outcome->rule->len;
         ngx_memcpy(p, outcome->rule->data, outcome->rule->len);
     }
@@ -610,13 +633,35 @@ ngx_http_gray_request_header_filter(ngx_http_request_t *r)
 }
 
 
+void
+ngx_http_gray_request_live(ngx_http_gray_decision_t *decision)
+{
+    ngx_http_gray_release_t  *release;
+
+    release = decision->release;
+
+    if (decision->live
+        || release->counters == NULL
+        || release->zone->entry == NGX_DECLINED)
+    {
+        return;
+    }
+
+    decision->live = ngx_http_gray_counters_live(release->counters,
+                                                 release->zone->entry,
+                                                 decision->slot);
+
+    (void) __atomic_fetch_add(decision->live, 1, __ATOMIC_RELAXED);
+}
+
+
 /*
  * A subrequest has the variables of its request, which goes on: what its log
  * does not find must not be kept there, so it gets variables of its own.
  */
 
-static ngx_int_t
-ngx_http_gray_request_log_handler(ngx_http_request_t *r)
+ngx_http_gray_decision_t *
+ngx_http_gray_request_close(ngx_http_request_t *r, ngx_msec_t *total)
 {
     size_t                      size;
     ngx_http_gray_ctx_t        *ctx;
@@ -640,71 +685,24 @@ ngx_http_gray_request_log_handler(ngx_http_request_t *r)
         }
     }
 
-    if (ctx) {
-        ctx->closed = 1;
-
-    } else {
+    if (ctx == NULL) {
         ngx_http_set_ctx(r, &ngx_http_gray_request_closed,
                          ngx_http_gray_module);
+        return NULL;
     }
 
-    return NGX_OK;
+    ctx->closed = 1;
+    *total = ngx_current_msec - ctx->start;
+
+    return ctx->decisions;
 }
 
 
 ngx_int_t
 ngx_http_gray_request_init(ngx_conf_t *cf)
 {
-    ngx_array_t                *handlers;
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    handlers = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
-
-    if (ngx_array_push(handlers) == NULL) {
-        return NGX_ERROR;
-    }
-
-    h = handlers->elts;
-    h[handlers->nelts - 1] = ngx_http_gray_request_log_handler;
-
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_gray_request_header_filter;
 
     return NGX_OK;
-}
-
-
-/*
- * The handler is to be the first, as variables that others ask for must find
- * decisions closed.  They may have come to the front after it.
- */
-
-void
-ngx_http_gray_request_first(ngx_cycle_t *cycle)
-{
-    ngx_uint_t                  i;
-    ngx_array_t                *handlers;
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module);
-
-    if (cmcf == NULL) {
-        return;
-    }
-
-    handlers = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
-    h = handlers->elts;
-
-    for (i = 0; i < handlers->nelts; i++) {
-
-        if (h[i] == ngx_http_gray_request_log_handler) {
-            ngx_memmove(&h[1], &h[0], i * sizeof(ngx_http_handler_pt));
-            h[0] = ngx_http_gray_request_log_handler;
-            return;
-        }
-    }
 }

@@ -15,19 +15,6 @@
 #include "ngx_http_gray_release.h"
 
 
-/* what an attempt on a peer has failed by */
-
-typedef enum {
-    NGX_HTTP_GRAY_CONNECT = 0,      /* before the request could be sent */
-    NGX_HTTP_GRAY_TIMEOUT,          /* at any stage */
-    NGX_HTTP_GRAY_RESET,            /* closed before the answer was whole */
-    NGX_HTTP_GRAY_INVALID,          /* a header that nginx does not take */
-    NGX_HTTP_GRAY_NO_LIVE,          /* there was no peer to try */
-    NGX_HTTP_GRAY_STATUS,           /* a status that made nginx go on */
-    NGX_HTTP_GRAY_KINDS
-} ngx_http_gray_failure_e;
-
-
 /*
  * A request, or a subrequest, that was passed to the peers of the variant.
  * Its attempts are those of the request's upstream_states from "first" up to,
@@ -46,6 +33,7 @@ struct ngx_http_gray_passed_s {
     u_short                         failures[NGX_HTTP_GRAY_KINDS];
 
     unsigned                        fell_back:1;
+    unsigned                        failed:1;    /* an attempt has */
     unsigned                        counted:1;   /* the attempt's failure */
 
     /* what the wrapped peer would have in ngx_peer_connection_t */
@@ -78,6 +66,18 @@ struct ngx_http_gray_decision_s {
     uint64_t                        revision;
     ngx_http_gray_reason_e          reason;
 
+    /* where it is counted: see ngx_http_gray_counters.h */
+
+    ngx_uint_t                      slot;
+    ngx_uint_t                      rule_slot;   /* if there is a rule */
+    uint64_t                        mark;
+    uint32_t                       *live;        /* NULL: not as that */
+
+    /* once it was: a class, or NGX_HTTP_GRAY_CODES and an absence */
+
+    ngx_uint_t                      outcome;
+    ngx_msec_t                      header;      /* -1: there was none */
+
     unsigned                        used:1;      /* routed by, or read */
     unsigned                        inner:1;     /* asked for by a rule of
                                                     the release itself */
@@ -98,11 +98,18 @@ struct ngx_http_gray_decision_s {
 ngx_http_gray_decision_t *ngx_http_gray_request_decide(ngx_http_request_t *r,
     ngx_http_gray_release_t *release);
 
-/* adds the handler of the log phase and the filter that sends cookies */
-ngx_int_t ngx_http_gray_request_init(ngx_conf_t *cf);
+/* it is used by a request that is under way: counted by the gauge, as one */
+void ngx_http_gray_request_live(ngx_http_gray_decision_t *decision);
 
-/* makes that handler the first, once all modules have added theirs */
-void ngx_http_gray_request_first(ngx_cycle_t *cycle);
+/*
+ * In the log phase: none is made from now on.  Those of a main request, and how
+ * long it took, in milliseconds; NULL where there is none, and of others.
+ */
+ngx_http_gray_decision_t *ngx_http_gray_request_close(ngx_http_request_t *r,
+    ngx_msec_t *total);
+
+/* adds the filter that sends cookies */
+ngx_int_t ngx_http_gray_request_init(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_GRAY_REQUEST_H_INCLUDED_ */

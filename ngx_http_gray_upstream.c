@@ -77,6 +77,7 @@ ngx_http_gray_upstream_init_peer(ngx_http_request_t *r,
 
     if (rc == NGX_OK && decision) {
         ngx_http_gray_upstream_wrap(r, decision);
+        ngx_http_gray_request_live(decision);
     }
 
     return rc;
@@ -114,6 +115,7 @@ ngx_http_gray_upstream_wrap(ngx_http_request_t *r,
     pass->first = r->upstream_states->nelts;
     pass->end = (ngx_uint_t) -1;
     pass->fell_back = 0;
+    pass->failed = 0;
     pass->counted = 0;
     pass->next = NULL;
 
@@ -292,6 +294,7 @@ ngx_http_gray_upstream_failed(ngx_peer_connection_t *pc,
                    "gray: attempt failed: %d", failure);
 
     pass->failures[failure]++;
+    pass->failed = 1;
     pass->counted = 1;
 }
 
