@@ -99,6 +99,7 @@ ngx_http_gray_account_decision(ngx_http_request_t *r,
 
     decision->outcome = ngx_http_gray_account_outcome(r, pass, &account);
     decision->header = account.header;
+    decision->counted = 1;
 
     if (decision->release->counters) {
         account.stream = ngx_http_gray_account_stream(pass ? pass->request : r,

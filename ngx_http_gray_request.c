@@ -190,6 +190,28 @@ ngx_http_gray_request_decide(ngx_http_request_t *r,
 }
 
 
+ngx_http_gray_decision_t *
+ngx_http_gray_request_decided(ngx_http_request_t *r,
+    ngx_http_gray_release_t *release)
+{
+    ngx_http_gray_ctx_t       *ctx;
+    ngx_http_gray_decision_t  *decision;
+
+    ctx = ngx_http_gray_request_ctx(r->main);
+
+    for (decision = ctx ? ctx->decisions : NULL;
+         decision;
+         decision = decision->next)
+    {
+        if (decision->release == release) {
+            return decision;
+        }
+    }
+
+    return NULL;
+}
+
+
 static ngx_http_gray_ctx_t *
 ngx_http_gray_request_ctx(ngx_http_request_t *r)
 {
@@ -325,6 +347,7 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     decision->mark = variant->mark;
     decision->live = NULL;
     decision->used = 0;
+    decision->counted = 0;
     decision->inner = 0;
     decision->passes = NULL;
 

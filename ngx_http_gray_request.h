@@ -79,6 +79,7 @@ struct ngx_http_gray_decision_s {
     ngx_msec_t                      header;      /* -1: there was none */
 
     unsigned                        used:1;      /* routed by, or read */
+    unsigned                        counted:1;   /* as that */
     unsigned                        inner:1;     /* asked for by a rule of
                                                     the release itself */
 
@@ -97,6 +98,10 @@ struct ngx_http_gray_decision_s {
  */
 ngx_http_gray_decision_t *ngx_http_gray_request_decide(ngx_http_request_t *r,
     ngx_http_gray_release_t *release);
+
+/* that decision, if it was made, or NULL */
+ngx_http_gray_decision_t *ngx_http_gray_request_decided(
+    ngx_http_request_t *r, ngx_http_gray_release_t *release);
 
 /* it is used by a request that is under way: counted by the gauge, as one */
 void ngx_http_gray_request_live(ngx_http_gray_decision_t *decision);

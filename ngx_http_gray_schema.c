@@ -783,6 +783,9 @@ ngx_http_gray_schema_reserved(ngx_str_t *name)
         ngx_string("_rule"),
         ngx_string("_bucket"),
         ngx_string("_revision"),
+        ngx_string("_outcome"),
+        ngx_string("_failures"),
+        ngx_string("_header_time"),
         ngx_null_string
     };
 
@@ -818,7 +821,8 @@ ngx_http_gray_schema_reserved(ngx_str_t *name)
                            suffix->len) == 0)
         {
             return "must not end in \"_upstream\", \"_reason\", \"_rule\", "
-                   "\"_bucket\" or \"_revision\", which name other variables";
+                   "\"_bucket\", \"_revision\", \"_outcome\", \"_failures\" "
+                   "or \"_header_time\", which name other variables";
         }
     }
 

@@ -30,6 +30,14 @@ static ngx_int_t ngx_http_gray_variable_bucket(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_gray_variable_revision(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_http_gray_decision_t *ngx_http_gray_variable_counted(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_gray_variable_outcome(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_gray_variable_failures(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_gray_variable_header_time(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_gray_variable_decisions(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -48,7 +56,16 @@ static ngx_http_variable_t  ngx_http_gray_vars[] = {
     { ngx_string("_bucket"), NULL, ngx_http_gray_variable_bucket, 0, 0, 0 },
 
     { ngx_string("_revision"), NULL, ngx_http_gray_variable_revision,
-      0, 0, 0 }
+      0, 0, 0 },
+
+    { ngx_string("_outcome"), NULL, ngx_http_gray_variable_outcome,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("_failures"), NULL, ngx_http_gray_variable_failures,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("_header_time"), NULL, ngx_http_gray_variable_header_time,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 }
 };
 
 
@@ -213,6 +230,147 @@ ngx_http_gray_variable_revision(ngx_http_request_t *r,
 }
 
 
+/*
+ * Where it was counted, what for; NULL and not found, as it is before the log
+ * phase.  To ask makes no decision, and does not use one.
+ */
+
+static ngx_http_gray_decision_t *
+ngx_http_gray_variable_counted(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_gray_decision_t  *decision;
+
+    decision = ngx_http_gray_request_decided(r,
+                                             (ngx_http_gray_release_t *) data);
+
+    v->no_cacheable = 1;
+
+    if (decision == NULL || !decision->counted) {
+        v->not_found = 1;
+        return NULL;
+    }
+
+    v->valid = 1;
+    v->not_found = 0;
+
+    return decision;
+}
+
+
+static ngx_int_t
+ngx_http_gray_variable_outcome(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_uint_t                 outcome;
+    ngx_http_gray_decision_t  *decision;
+
+    decision = ngx_http_gray_variable_counted(r, v, data);
+
+    if (decision) {
+        outcome = decision->outcome;
+
+        ngx_http_gray_variable_text(v,
+            outcome < NGX_HTTP_GRAY_CODES
+            ? &ngx_http_gray_codes[outcome]
+            : &ngx_http_gray_absences[outcome - NGX_HTTP_GRAY_CODES]);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_variable_failures(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                    *p;
+    size_t                     len;
+    ngx_str_t                  text;
+    ngx_uint_t                 i, kinds;
+    ngx_http_gray_passed_t    *pass;
+    ngx_http_gray_decision_t  *decision;
+
+    decision = ngx_http_gray_variable_counted(r, v, data);
+
+    if (decision == NULL) {
+        return NGX_OK;
+    }
+
+    kinds = 0;
+    len = 0;
+
+    for (pass = decision->passes; pass; pass = pass->next) {
+        for (i = 0; i < NGX_HTTP_GRAY_KINDS; i++) {
+            if (pass->failures[i]) {
+                kinds |= 1 << i;
+            }
+        }
+    }
+
+    for (i = 0; i < NGX_HTTP_GRAY_KINDS; i++) {
+        if (kinds & (1 << i)) {
+            len += ngx_http_gray_failures[i].len + 1;
+        }
+    }
+
+    ngx_str_null(&text);
+
+    if (len) {
+        p = ngx_pnalloc(r->pool, len);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        text.data = p;
+
+        for (i = 0; i < NGX_HTTP_GRAY_KINDS; i++) {
+            if (kinds & (1 << i)) {
+                p = ngx_sprintf(p, "%s%V", p == text.data ? "" : ",",
+                                &ngx_http_gray_failures[i]);
+            }
+        }
+
+        text.len = p - text.data;
+    }
+
+    ngx_http_gray_variable_text(v, &text);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_gray_variable_header_time(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_gray_decision_t  *decision;
+
+    decision = ngx_http_gray_variable_counted(r, v, data);
+
+    if (decision == NULL) {
+        return NGX_OK;
+    }
+
+    if (decision->header == (ngx_msec_t) -1) {
+        v->valid = 0;
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->len = ngx_sprintf(v->data, "%T.%03M", (time_t) decision->header / 1000,
+                         decision->header % 1000)
+             - v->data;
+
+    return NGX_OK;
+}
+
+
 /* decides every release, but uses none of the decisions */
 
 static ngx_int_t
@@ -331,6 +489,7 @@ ngx_http_gray_variables_add(ngx_conf_t *cf, ngx_http_gray_release_t *release)
         }
 
         v->get_handler = var->get_handler;
+        v->flags |= var->flags;
         v->data = (uintptr_t) release;
     }
 

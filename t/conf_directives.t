@@ -19,8 +19,9 @@ my $name = 'must be a lower-case letter, then lower-case letters, digits or'
     . ' "_", at most 63 in all';
 my $taken = 'must not be "decisions" nor begin with "geo", which name other'
     . ' variables';
-my $suffix = 'must not end in "_upstream", "_reason", "_rule", "_bucket" or'
-    . ' "_revision", which name other variables';
+my $suffix = 'must not end in "_upstream", "_reason", "_rule", "_bucket",'
+    . ' "_revision", "_outcome", "_failures" or "_header_time", which name'
+    . ' other variables';
 my $prefix = 'must be in a location that is given by a prefix, as the API\'s'
     . ' paths begin where it ends';
 my $variant = 'must be an upstream, then weight=N% from 0% to 100%';
@@ -108,7 +109,8 @@ my @http = (
     map({
         ("gray_release x$_ { }" =>
              qq(invalid name "x$_" of gray_release, $suffix))
-    } qw(_upstream _reason _rule _bucket _revision)),
+    } qw(_upstream _reason _rule _bucket _revision _outcome _failures
+         _header_time)),
     'gray_zone z 1m; gray_release a { zone z; variant v; } gray_release a { }'
         => 'duplicate gray_release "a"',
     'upstream a { server 127.0.0.1:1; } upstream v1 { server 127.0.0.1:1; }'
