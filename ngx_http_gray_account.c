@@ -319,25 +319,23 @@ static void
 ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_account_t *account)
 {
-    ngx_uint_t                 slot;
-    ngx_http_gray_counts_t    *counts;
-    ngx_http_gray_counters_t  *counters;
+    ngx_uint_t                slot;
+    ngx_http_gray_counts_t   *counts;
+    ngx_http_gray_release_t  *release;
 
-    counters = decision->release->counters;
+    release = decision->release;
     slot = decision->slot;
 
     /* the name may have lost its slot while the request went on */
 
-    if (ngx_http_gray_counters_mark(counters, slot) != decision->mark) {
-        slot = ngx_http_gray_counters_variants(counters);
+    if (release->names[slot].mark != decision->mark) {
+        slot = ngx_http_gray_counters_variants(release->counters);
     }
 
-    counts = ngx_http_gray_counters_counts(counters, ngx_worker, slot);
+    counts = &release->counts[slot];
 
     if (decision->rule.len) {
-        ngx_http_gray_count(ngx_http_gray_counters_matches(counters,
-                                              ngx_worker, decision->rule_slot),
-                            1);
+        ngx_http_gray_count(&release->matches[decision->rule_slot], 1);
     }
 
     if (decision->outcome >= NGX_HTTP_GRAY_CODES) {

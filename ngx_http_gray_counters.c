@@ -49,7 +49,6 @@
 #include <xxhash.h>
 
 #include "ngx_http_gray_counters.h"
-#include "ngx_http_gray_shm.h"
 
 
 #define NGX_HTTP_GRAY_INTERVAL      10000    /* ms */
@@ -67,15 +66,6 @@
 
 #define NGX_HTTP_GRAY_COUNTS                                                  \
     (sizeof(ngx_http_gray_counts_t) / sizeof(uint64_t))
-
-
-typedef struct {
-    uint64_t                          mark;       /* 0: the slot is free */
-    uint64_t                          time;       /* s, since when it counts */
-    uint64_t                          began;      /* ms */
-    uint64_t                          len;
-    u_char                            name[NGX_HTTP_GRAY_NAME + 1];
-} ngx_http_gray_counted_t;
 
 
 /* what came in during an interval, or a minute */
@@ -543,15 +533,10 @@ ngx_http_gray_counters_name(ngx_http_gray_counted_t *table, ngx_uint_t slots,
 }
 
 
-uint64_t
-ngx_http_gray_counters_mark(ngx_http_gray_counters_t *counters,
-    ngx_uint_t slot)
+ngx_http_gray_counted_t *
+ngx_http_gray_counters_names(ngx_http_gray_counters_t *counters)
 {
-    ngx_http_gray_counted_t  *table;
-
-    table = ngx_http_gray_counters_at(counters, ngx_http_gray_counted_t, names);
-
-    return __atomic_load_n(&table[slot].mark, __ATOMIC_RELAXED);
+    return ngx_http_gray_counters_at(counters, ngx_http_gray_counted_t, names);
 }
 
 

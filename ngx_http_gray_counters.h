@@ -13,6 +13,7 @@
 
 #include "ngx_http_gray_histogram.h"
 #include "ngx_http_gray_rules.h"
+#include "ngx_http_gray_shm.h"
 
 
 /* with counters of their own, at most */
@@ -103,6 +104,17 @@ typedef struct {
 } ngx_http_gray_summary_t;
 
 
+/* a name, in its slot */
+
+typedef struct {
+    uint64_t    mark;               /* 0: the slot is free */
+    uint64_t    time;               /* s, since when it counts */
+    uint64_t    began;              /* ms */
+    uint64_t    len;
+    u_char      name[NGX_HTTP_GRAY_NAME + 1];
+} ngx_http_gray_counted_t;
+
+
 /* the counters of a release, in shared memory: no pointers, only sizes */
 
 typedef struct ngx_http_gray_counters_s  ngx_http_gray_counters_t;
@@ -143,12 +155,16 @@ ngx_int_t ngx_http_gray_counters_variant(ngx_http_gray_counters_t *counters,
 ngx_int_t ngx_http_gray_counters_rule(ngx_http_gray_counters_t *counters,
     ngx_uint_t slot, ngx_str_t *name);
 
-/* changes with the name: who has kept a slot for long compares it */
-uint64_t ngx_http_gray_counters_mark(ngx_http_gray_counters_t *counters,
-    ngx_uint_t slot);
+/* those of variants; a mark is another one once the name is */
+ngx_http_gray_counted_t *ngx_http_gray_counters_names(
+    ngx_http_gray_counters_t *counters);
 
 
-/* where a worker counts: by ngx_worker, and relaxed atomic additions */
+/*
+ * Where a worker counts, by ngx_worker: slots follow each other in memory.
+ * Additions are atomic, as another process may have the same number for a
+ * while, and relaxed.
+ */
 
 ngx_http_gray_counts_t *ngx_http_gray_counters_counts(
     ngx_http_gray_counters_t *counters, ngx_uint_t worker, ngx_uint_t slot);

@@ -53,6 +53,14 @@ typedef struct {
     /* of this process: what "word", the last one that it saw, led to */
     ngx_http_gray_block_t          *block;
     ngx_http_gray_counters_t       *counters;    /* or NULL */
+
+    /* of these, for this process, by slot */
+
+    ngx_http_gray_counted_t        *names;
+    ngx_http_gray_counts_t         *counts;
+    uint64_t                       *matches;
+    uint32_t                       *live;        /* or NULL */
+
     ngx_atomic_uint_t               moves;       /* of the block, when the
                                                     configuration began */
     uint64_t                        word;

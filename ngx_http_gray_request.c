@@ -656,28 +656,6 @@ ngx_http_gray_request_header_filter(ngx_http_request_t *r)
 }
 
 
-void
-ngx_http_gray_request_live(ngx_http_gray_decision_t *decision)
-{
-    ngx_http_gray_release_t  *release;
-
-    release = decision->release;
-
-    if (decision->live
-        || release->counters == NULL
-        || release->zone->entry == NGX_DECLINED)
-    {
-        return;
-    }
-
-    decision->live = ngx_http_gray_counters_live(release->counters,
-                                                 release->zone->entry,
-                                                 decision->slot);
-
-    (void) __atomic_fetch_add(decision->live, 1, __ATOMIC_RELAXED);
-}
-
-
 /*
  * A subrequest has the variables of its request, which goes on: what its log
  * does not find must not be kept there, so it gets variables of its own.

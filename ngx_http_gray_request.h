@@ -103,9 +103,6 @@ ngx_http_gray_decision_t *ngx_http_gray_request_decide(ngx_http_request_t *r,
 ngx_http_gray_decision_t *ngx_http_gray_request_decided(
     ngx_http_request_t *r, ngx_http_gray_release_t *release);
 
-/* it is used by a request that is under way: counted by the gauge, as one */
-void ngx_http_gray_request_live(ngx_http_gray_decision_t *decision);
-
 /*
  * In the log phase: none is made from now on.  Those of a main request, and how
  * long it took, in milliseconds; NULL where there is none, and of others.
@@ -115,6 +112,19 @@ ngx_http_gray_decision_t *ngx_http_gray_request_close(ngx_http_request_t *r,
 
 /* adds the filter that sends cookies */
 ngx_int_t ngx_http_gray_request_init(ngx_conf_t *cf);
+
+
+/* it is used by a request that is under way: counted by the gauge, as one */
+
+static ngx_inline void
+ngx_http_gray_request_live(ngx_http_gray_decision_t *decision)
+{
+    if (decision->live == NULL && decision->release->live) {
+        decision->live = &decision->release->live[decision->slot];
+
+        (void) __atomic_fetch_add(decision->live, 1, __ATOMIC_RELAXED);
+    }
+}
 
 
 #endif /* _NGX_HTTP_GRAY_REQUEST_H_INCLUDED_ */

@@ -56,7 +56,10 @@ ngx_http_gray_slots_variants(ngx_http_gray_counters_t *counters,
 {
     ngx_str_t                *name[NGX_HTTP_GRAY_COUNTED_VARIANTS + 1];
     ngx_uint_t                i, n, other, slot[NGX_HTTP_GRAY_COUNTED_VARIANTS + 1];
+    ngx_http_gray_counted_t  *names;
     ngx_http_gray_variant_t  *variant;
+
+    names = ngx_http_gray_counters_names(counters);
 
     for (n = 0; n < NGX_HTTP_GRAY_COUNTED_VARIANTS; n++) {
         variant = ngx_http_gray_rules_variant(rules, n);
@@ -74,7 +77,7 @@ ngx_http_gray_slots_variants(ngx_http_gray_counters_t *counters,
                                            locked);
 
     fallback->slot = slot[n];
-    fallback->mark = ngx_http_gray_counters_mark(counters, slot[n]);
+    fallback->mark = names[slot[n]].mark;
 
     other = 0;
 
@@ -82,7 +85,7 @@ ngx_http_gray_slots_variants(ngx_http_gray_counters_t *counters,
         variant = ngx_http_gray_rules_variant(rules, i);
 
         variant->slot = slot[i];
-        variant->mark = ngx_http_gray_counters_mark(counters, slot[i]);
+        variant->mark = names[slot[i]].mark;
 
         other += (slot[i] == ngx_http_gray_counters_variants(counters));
     }

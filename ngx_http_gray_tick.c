@@ -24,6 +24,8 @@ typedef struct {
 
 static void ngx_http_gray_tick_enter(ngx_http_gray_zone_t *zone,
     ngx_log_t *log);
+static void ngx_http_gray_tick_places(ngx_http_gray_main_conf_t *gmcf,
+    ngx_http_gray_zone_t *zone);
 static void ngx_http_gray_tick_handler(ngx_event_t *ev);
 
 
@@ -38,6 +40,7 @@ ngx_http_gray_tick_init_process(ngx_http_gray_main_conf_t *gmcf,
     }
 
     ngx_http_gray_tick_enter(zone, cycle->log);
+    ngx_http_gray_tick_places(gmcf, zone);
 
     tick = ngx_pcalloc(cycle->pool, sizeof(ngx_http_gray_tick_t));
     if (tick == NULL) {
@@ -89,6 +92,39 @@ ngx_http_gray_tick_enter(ngx_http_gray_zone_t *zone, ngx_log_t *log)
 
         if (counters) {
             ngx_http_gray_counters_forget(counters, zone->entry);
+        }
+    }
+}
+
+
+/* where this process counts */
+
+static void
+ngx_http_gray_tick_places(ngx_http_gray_main_conf_t *gmcf,
+    ngx_http_gray_zone_t *zone)
+{
+    ngx_uint_t                  i;
+    ngx_http_gray_release_t   **release;
+    ngx_http_gray_counters_t   *counters;
+
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        counters = release[i]->counters;
+
+        if (release[i]->zone != zone || counters == NULL) {
+            continue;
+        }
+
+        release[i]->names = ngx_http_gray_counters_names(counters);
+        release[i]->counts = ngx_http_gray_counters_counts(counters,
+                                                           ngx_worker, 0);
+        release[i]->matches = ngx_http_gray_counters_matches(counters,
+                                                             ngx_worker, 0);
+
+        if (zone->entry != NGX_DECLINED) {
+            release[i]->live = ngx_http_gray_counters_live(counters,
+                                                           zone->entry, 0);
         }
     }
 }
