@@ -16,35 +16,36 @@
 #define NGX_HTTP_GRAY_STREAM_TIME  1000    /* ms */
 
 
-/* what there is to be counted of a decision */
-
-typedef struct {
-    ngx_uint_t                  status;      /* 0: there was none */
-    ngx_msec_t                  header;      /* -1: likewise */
-    ngx_msec_t                  total;
-    ngx_uint_t                  stream;      /* unsigned  stream:1; */
-} ngx_http_gray_account_t;
-
-
 static ngx_int_t ngx_http_gray_account_handler(ngx_http_request_t *r);
 static void ngx_http_gray_account_decision(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision, ngx_msec_t total);
+    ngx_http_gray_decision_t *decision);
 static ngx_http_gray_passed_t *ngx_http_gray_account_pass(
-    ngx_http_request_t *r, ngx_http_gray_decision_t *decision,
-    ngx_http_gray_passed_t *direct);
-static void ngx_http_gray_account_attempts(ngx_http_gray_passed_t *pass,
-    ngx_http_gray_account_t *account);
-static void ngx_http_gray_account_switch(ngx_http_request_t *r,
-    ngx_http_gray_account_t *account);
+    ngx_http_request_t *r, ngx_http_gray_decision_t *decision);
+static ngx_uint_t ngx_http_gray_account_body(ngx_http_request_t *r,
+    ngx_http_upstream_t *u);
+static void ngx_http_gray_account_answer(ngx_http_gray_decision_t *decision,
+    ngx_http_gray_passed_t *pass);
+static ngx_uint_t ngx_http_gray_account_attempts(ngx_http_gray_passed_t *pass,
+    ngx_http_upstream_state_t **first);
+static void ngx_http_gray_account_response(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision);
 static ngx_uint_t ngx_http_gray_account_outcome(ngx_http_request_t *r,
-    ngx_http_gray_passed_t *pass, ngx_http_gray_account_t *account);
-static ngx_uint_t ngx_http_gray_account_absence(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_gray_account_stream(ngx_http_request_t *r,
-    ngx_http_gray_account_t *account);
+    ngx_http_gray_decision_t *decision, ngx_http_gray_passed_t *pass);
 static void ngx_http_gray_account_count(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision, ngx_http_gray_account_t *account);
-static void ngx_http_gray_account_failures(ngx_http_gray_decision_t *decision,
+    ngx_http_gray_decision_t *decision, ngx_http_request_t *passed,
+    ngx_uint_t smooth);
+static void ngx_http_gray_account_absent(ngx_http_gray_decision_t *decision,
     ngx_http_gray_counts_t *counts);
+static void ngx_http_gray_account_troubles(ngx_http_gray_decision_t *decision,
+    ngx_http_gray_counts_t *counts);
+static ngx_uint_t ngx_http_gray_account_events(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_gray_account_long(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision);
+static ngx_http_gray_failure_e ngx_http_gray_account_failure(
+    ngx_http_gray_decision_t *decision, ngx_http_gray_passed_t *pass,
+    ngx_http_upstream_state_t *state, ngx_uint_t last);
+static ngx_http_gray_failure_e ngx_http_gray_account_cut(
+    ngx_http_request_t *r, ngx_http_upstream_state_t *state);
 
 
 /*
@@ -55,10 +56,9 @@ static void ngx_http_gray_account_failures(ngx_http_gray_decision_t *decision,
 static ngx_int_t
 ngx_http_gray_account_handler(ngx_http_request_t *r)
 {
-    ngx_msec_t                 total;
     ngx_http_gray_decision_t  *decision;
 
-    decision = ngx_http_gray_request_close(r, &total);
+    decision = ngx_http_gray_request_close(r);
 
     for ( /* void */ ; decision; decision = decision->next) {
 
@@ -68,7 +68,7 @@ ngx_http_gray_account_handler(ngx_http_request_t *r)
         }
 
         if (decision->used) {
-            ngx_http_gray_account_decision(r, decision, total);
+            ngx_http_gray_account_decision(r, decision);
         }
     }
 
@@ -78,33 +78,45 @@ ngx_http_gray_account_handler(ngx_http_request_t *r)
 
 static void
 ngx_http_gray_account_decision(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision, ngx_msec_t total)
+    ngx_http_gray_decision_t *decision)
 {
-    ngx_http_gray_passed_t   *pass, direct;
-    ngx_http_gray_account_t   account;
+    ngx_uint_t               smooth;
+    ngx_http_upstream_t     *u;
+    ngx_http_gray_passed_t  *pass;
 
-    account.status = 0;
-    account.header = (ngx_msec_t) -1;
-    account.total = total;
-    account.stream = 0;
-
-    pass = ngx_http_gray_account_pass(r, decision, &direct);
+    pass = ngx_http_gray_account_pass(r, decision);
+    smooth = 0;
 
     if (pass) {
-        ngx_http_gray_account_attempts(pass, &account);
+        u = pass->request->upstream;
 
-    } else if (decision->peer == NULL) {
-        ngx_http_gray_account_switch(r, &account);
+        /* the common case: one attempt, and nothing is wrong with it */
+
+        if (pass->request->upstream_states->nelts == pass->first + 1
+            && pass->end == (ngx_uint_t) -1
+            && u->state->header_time != (ngx_msec_t) -1
+            && ngx_http_gray_account_body(pass->request, u))
+        {
+            decision->status = u->state->status;
+            decision->header = u->state->header_time;
+            smooth = (pass->next == NULL);
+
+        } else {
+            ngx_http_gray_account_answer(decision, pass);
+        }
+
+    } else {
+        ngx_http_gray_account_response(r, decision);
     }
 
-    decision->outcome = ngx_http_gray_account_outcome(r, pass, &account);
-    decision->header = account.header;
     decision->counted = 1;
+    decision->outcome = (decision->status >= 200 && decision->status < 300)
+                        ? NGX_HTTP_GRAY_2XX
+                        : ngx_http_gray_account_outcome(r, decision, pass);
 
     if (decision->release->counters) {
-        account.stream = ngx_http_gray_account_stream(pass ? pass->request : r,
-                                                      &account);
-        ngx_http_gray_account_count(r, decision, &account);
+        ngx_http_gray_account_count(r, decision, pass ? pass->request : r,
+                                    smooth);
     }
 }
 
@@ -118,91 +130,137 @@ ngx_http_gray_account_decision(ngx_http_request_t *r,
 
 static ngx_http_gray_passed_t *
 ngx_http_gray_account_pass(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision, ngx_http_gray_passed_t *direct)
+    ngx_http_gray_decision_t *decision)
 {
-    ngx_http_gray_passed_t  *pass;
+    ngx_http_gray_passed_t  *pass, *last;
+
+    last = NULL;
 
     for (pass = decision->passes; pass; pass = pass->next) {
         if (pass->request == r) {
             return pass;
         }
+
+        last = pass;
     }
 
-    if (decision->passes) {
-        return decision->last;
-    }
-
-    if (decision->peer == NULL
-        || r->upstream == NULL
-        || r->upstream->upstream != decision->peer
-        || r->upstream_states == NULL)
+    if (last == NULL
+        && decision->peer
+        && r->upstream
+        && r->upstream->upstream == decision->peer
+        && r->upstream_states)
     {
-        return NULL;
+        return ngx_http_gray_request_pass(r, decision, 0);
     }
 
-    direct->request = r;
-    direct->first = 0;
-    direct->end = (ngx_uint_t) -1;
-    direct->fell_back = 0;
+    return last;
+}
 
-    return direct;
+
+/*
+ * Did nginx take the body for complete?  These are its own tests, as far as
+ * what they look at is still there.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_http_gray_account_body(ngx_http_request_t *r, ngx_http_upstream_t *u)
+{
+    ngx_event_pipe_t  *p;
+
+    if (u->buffering) {
+        p = u->pipe;
+
+        return p->upstream_done
+               || (p->upstream_eof ? p->length == -1 : !p->upstream_error);
+    }
+
+    if (u->error) {
+        return 0;
+    }
+
+    return u->length == 0
+           || r->header_only
+           || (u->length == -1 && !u->headers_in.chunked);
 }
 
 
 /* the last attempt tells the status, and all of them took their time */
 
 static void
-ngx_http_gray_account_attempts(ngx_http_gray_passed_t *pass,
-    ngx_http_gray_account_t *account)
+ngx_http_gray_account_answer(ngx_http_gray_decision_t *decision,
+    ngx_http_gray_passed_t *pass)
 {
-    ngx_uint_t                  i, end;
+    ngx_uint_t                  n;
     ngx_msec_t                  before;
-    ngx_http_upstream_state_t  *state, *last;
+    ngx_http_upstream_state_t  *state;
 
-    state = pass->request->upstream_states->elts;
-    end = ngx_min(pass->end, pass->request->upstream_states->nelts);
+    decision->header = (ngx_msec_t) -1;
 
-    last = NULL;
-    before = 0;
+    n = ngx_http_gray_account_attempts(pass, &state);
 
-    for (i = pass->first; i < end; i++) {
+    if (n == 0) {
 
-        /* nginx has one of zeroes between two passes */
+        /* there was no peer to be tried at all */
 
-        if (state[i].peer == NULL && state[i].connect_time == 0) {
-            break;
-        }
-
-        if (last) {
-            before += last->response_time;
-        }
-
-        last = &state[i];
+        decision->status = pass->fell_back ? NGX_HTTP_BAD_GATEWAY : 0;
+        return;
     }
 
-    if (last) {
-        account->status = last->status;
-
-        if (last->header_time != (ngx_msec_t) -1) {
-            account->header = before + last->header_time;
-        }
+    for (before = 0; --n; state++) {
+        before += state->response_time;
     }
 
-    /* there may have been no peer to be tried at all */
+    decision->status = state->status;
 
-    if (account->status == 0 && pass->fell_back) {
-        account->status = NGX_HTTP_BAD_GATEWAY;
+    if (state->header_time != (ngx_msec_t) -1) {
+        decision->header = before + state->header_time;
     }
 }
 
 
-/* a variant without an upstream: by any that was tried, or by the response */
+/* how many were made by the pass, of the variant's peers, and the first one */
+
+static ngx_uint_t
+ngx_http_gray_account_attempts(ngx_http_gray_passed_t *pass,
+    ngx_http_upstream_state_t **first)
+{
+    ngx_uint_t                  i, end;
+    ngx_http_upstream_state_t  *state;
+
+    end = ngx_min(pass->end, pass->request->upstream_states->nelts);
+
+    state = pass->request->upstream_states->elts;
+    *first = &state[pass->first];
+
+    /* between two passes nginx has a state of zeroes */
+
+    for (i = pass->first; i < end; i++) {
+        if (state[i].peer == NULL && state[i].connect_time == 0) {
+            break;
+        }
+    }
+
+    return i - pass->first;
+}
+
+
+/*
+ * It came to no peer of the variant.  One without an upstream is told by the
+ * first that was tried, whatever it was, or by the response.
+ */
 
 static void
-ngx_http_gray_account_switch(ngx_http_request_t *r,
-    ngx_http_gray_account_t *account)
+ngx_http_gray_account_response(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision)
 {
     ngx_http_gray_passed_t  pass;
+
+    decision->status = 0;
+    decision->header = (ngx_msec_t) -1;
+
+    if (decision->peer) {
+        return;
+    }
 
     if (r->upstream_states && r->upstream_states->nelts) {
         pass.request = r;
@@ -210,11 +268,11 @@ ngx_http_gray_account_switch(ngx_http_request_t *r,
         pass.end = (ngx_uint_t) -1;
         pass.fell_back = 0;
 
-        ngx_http_gray_account_attempts(&pass, account);
+        ngx_http_gray_account_answer(decision, &pass);
 
     } else {
-        account->status = r->err_status ? r->err_status
-                                        : r->headers_out.status;
+        decision->status = r->err_status ? r->err_status
+                                         : r->headers_out.status;
     }
 }
 
@@ -223,34 +281,30 @@ ngx_http_gray_account_switch(ngx_http_request_t *r,
 
 static ngx_uint_t
 ngx_http_gray_account_outcome(ngx_http_request_t *r,
-    ngx_http_gray_passed_t *pass, ngx_http_gray_account_t *account)
+    ngx_http_gray_decision_t *decision, ngx_http_gray_passed_t *pass)
 {
-    ngx_uint_t  gone;
+    ngx_uint_t  status;
 
-    if (account->status >= 100 && account->status < 600
-        && (pass || account->status != NGX_HTTP_CLIENT_CLOSED_REQUEST))
+    status = decision->status;
+
+    if (status >= 100 && status < 600
+        && (decision->header != (ngx_msec_t) -1
+            || status != NGX_HTTP_CLIENT_CLOSED_REQUEST))
     {
-        return NGX_HTTP_GRAY_1XX + account->status / 100 - 1;
+        return status / 100 - 1;
     }
 
     /* a worker that must end closes connections, too */
 
-    gone = (r->headers_out.status == NGX_HTTP_CLIENT_CLOSED_REQUEST
-            || r->connection->error)
-           && !r->connection->close;
-
-    if (gone && (pass || account->status == NGX_HTTP_CLIENT_CLOSED_REQUEST)) {
-        return NGX_HTTP_GRAY_499;
+    if (!r->connection->close
+        && (r->connection->error
+            || r->headers_out.status == NGX_HTTP_CLIENT_CLOSED_REQUEST))
+    {
+        return (pass || decision->peer == NULL)
+               ? NGX_HTTP_GRAY_499
+               : NGX_HTTP_GRAY_CODES + NGX_HTTP_GRAY_CLOSED;
     }
 
-    return NGX_HTTP_GRAY_CODES
-           + (gone ? NGX_HTTP_GRAY_CLOSED : ngx_http_gray_account_absence(r));
-}
-
-
-static ngx_uint_t
-ngx_http_gray_account_absence(ngx_http_request_t *r)
-{
 #if (NGX_HTTP_CACHE)
 
     if (r->upstream) {
@@ -260,66 +314,26 @@ ngx_http_gray_account_absence(ngx_http_request_t *r)
         case NGX_HTTP_CACHE_STALE:
         case NGX_HTTP_CACHE_UPDATING:
         case NGX_HTTP_CACHE_REVALIDATED:
-            return NGX_HTTP_GRAY_CACHED;
+            return NGX_HTTP_GRAY_CODES + NGX_HTTP_GRAY_CACHED;
         }
     }
 
 #endif
 
-    return NGX_HTTP_GRAY_LOCAL;
+    return NGX_HTTP_GRAY_CODES + NGX_HTTP_GRAY_LOCAL;
 }
 
 
-/*
- * An upgraded connection, events that are sent as they come, and a call of
- * gRPC that went on behind its header: how long they take says nothing.
- */
-
-static ngx_uint_t
-ngx_http_gray_account_stream(ngx_http_request_t *r,
-    ngx_http_gray_account_t *account)
-{
-    ngx_str_t        *type;
-    ngx_table_elt_t  *header;
-
-    if (account->status == NGX_HTTP_SWITCHING_PROTOCOLS
-        || (r->upstream && r->upstream->upgrade))
-    {
-        return 1;
-    }
-
-    type = &r->headers_out.content_type;
-
-    if (type->len >= sizeof("text/event-stream") - 1
-        && ngx_strncasecmp(type->data, (u_char *) "text/event-stream",
-                           sizeof("text/event-stream") - 1)
-           == 0)
-    {
-        return 1;
-    }
-
-    if (account->header == (ngx_msec_t) -1
-        || account->total < account->header + NGX_HTTP_GRAY_STREAM_TIME)
-    {
-        return 0;
-    }
-
-    header = r->headers_in.content_type;
-
-    return header
-           && header->value.len >= sizeof("application/grpc") - 1
-           && ngx_strncasecmp(header->value.data,
-                              (u_char *) "application/grpc",
-                              sizeof("application/grpc") - 1)
-              == 0;
-}
-
+/* "passed" is the request that came to the peers: maybe a subrequest */
 
 static void
 ngx_http_gray_account_count(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision, ngx_http_gray_account_t *account)
+    ngx_http_gray_decision_t *decision, ngx_http_request_t *passed,
+    ngx_uint_t smooth)
 {
+    ngx_time_t               *tp;
     ngx_uint_t                slot;
+    ngx_msec_int_t            total, header;
     ngx_http_gray_counts_t   *counts;
     ngx_http_gray_release_t  *release;
 
@@ -339,8 +353,7 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
     }
 
     if (decision->outcome >= NGX_HTTP_GRAY_CODES) {
-        ngx_http_gray_count(&counts->absent[decision->outcome
-                                            - NGX_HTTP_GRAY_CODES], 1);
+        ngx_http_gray_account_absent(decision, counts);
         return;
     }
 
@@ -349,48 +362,222 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_count(&counts->bytes_in, r->request_length);
     ngx_http_gray_count(&counts->bytes_out, r->connection->sent);
 
-    ngx_http_gray_account_failures(decision, counts);
+    if (!smooth) {
+        ngx_http_gray_account_troubles(decision, counts);
+    }
 
-    if (account->stream) {
+    /*
+     * As $request_time, but that the time of day may have been set: it is not
+     * less than what was told by a clock that cannot be.
+     */
+
+    tp = ngx_timeofday();
+    header = (ngx_msec_int_t) decision->header;
+
+    total = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
+                              + (ngx_msec_int_t) (tp->msec - r->start_msec));
+
+    total = ngx_max(total, header);
+
+    if (passed->headers_out.content_type.len
+        >= sizeof("text/event-stream") - 1
+        && ngx_http_gray_account_events(passed))
+    {
         ngx_http_gray_count(&counts->streams, 1);
         return;
     }
 
-    ngx_http_gray_count(
-            &counts->total[ngx_http_gray_histogram_index(account->total)], 1);
-    ngx_http_gray_count(&counts->total_ms, account->total);
+    if ((total >= header + NGX_HTTP_GRAY_STREAM_TIME
+         || decision->status == NGX_HTTP_SWITCHING_PROTOCOLS)
+        && ngx_http_gray_account_long(passed, decision))
+    {
+        ngx_http_gray_count(&counts->streams, 1);
+        return;
+    }
 
-    if (account->header != (ngx_msec_t) -1) {
+    if (header >= 0) {
         ngx_http_gray_count(
-            &counts->header[ngx_http_gray_histogram_index(account->header)],
-            1);
-        ngx_http_gray_count(&counts->header_ms, account->header);
+            &counts->header[ngx_http_gray_histogram_index(header)], 1);
+        ngx_http_gray_count(&counts->header_ms, header);
+
+    } else {
+        total = ngx_max(total, 0);
+    }
+
+    ngx_http_gray_count(&counts->total[ngx_http_gray_histogram_index(total)],
+                        1);
+    ngx_http_gray_count(&counts->total_ms, total);
+}
+
+
+static void
+ngx_http_gray_account_absent(ngx_http_gray_decision_t *decision,
+    ngx_http_gray_counts_t *counts)
+{
+    ngx_http_gray_count(&counts->absent[decision->outcome
+                                        - NGX_HTTP_GRAY_CODES], 1);
+
+    if (decision->passes) {
+        ngx_http_gray_account_troubles(decision, counts);
     }
 }
 
 
 static void
-ngx_http_gray_account_failures(ngx_http_gray_decision_t *decision,
+ngx_http_gray_account_troubles(ngx_http_gray_decision_t *decision,
     ngx_http_gray_counts_t *counts)
 {
-    ngx_uint_t               i;
+    ngx_uint_t               i, failures[NGX_HTTP_GRAY_KINDS];
     ngx_http_gray_passed_t  *pass;
 
-    for (pass = decision->passes; pass; pass = pass->next) {
+    ngx_http_gray_account_failures(decision, failures);
 
-        if (pass->failed) {
-            for (i = 0; i < NGX_HTTP_GRAY_KINDS; i++) {
-                if (pass->failures[i]) {
-                    ngx_http_gray_count(&counts->failures[i],
-                                        pass->failures[i]);
-                }
-            }
+    for (i = 0; i < NGX_HTTP_GRAY_KINDS; i++) {
+        if (failures[i]) {
+            ngx_http_gray_count(&counts->failures[i], failures[i]);
         }
+    }
 
+    for (pass = decision->passes; pass; pass = pass->next) {
         if (pass->fell_back) {
             ngx_http_gray_count(&counts->fallbacks, 1);
         }
     }
+}
+
+
+/*
+ * Events that are sent as they come, an upgraded connection, and a call of
+ * gRPC that went on behind its header: how long they take says nothing.
+ */
+
+static ngx_uint_t
+ngx_http_gray_account_events(ngx_http_request_t *r)
+{
+    return ngx_strncasecmp(r->headers_out.content_type.data,
+                           (u_char *) "text/event-stream",
+                           sizeof("text/event-stream") - 1)
+           == 0;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_account_long(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision)
+{
+    ngx_table_elt_t  *type;
+
+    if (decision->status == NGX_HTTP_SWITCHING_PROTOCOLS
+        || (r->upstream && r->upstream->upgrade))
+    {
+        return 1;
+    }
+
+    type = r->headers_in.content_type;
+
+    return type
+           && decision->header != (ngx_msec_t) -1
+           && type->value.len >= sizeof("application/grpc") - 1
+           && ngx_strncasecmp(type->value.data, (u_char *) "application/grpc",
+                              sizeof("application/grpc") - 1)
+              == 0;
+}
+
+
+/* nginx does not keep the reasons, but has left its marks */
+
+void
+ngx_http_gray_account_failures(ngx_http_gray_decision_t *decision,
+    ngx_uint_t *failures)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_gray_passed_t     *pass;
+    ngx_http_gray_failure_e     failure;
+    ngx_http_upstream_state_t  *state;
+
+    ngx_memzero(failures, NGX_HTTP_GRAY_KINDS * sizeof(ngx_uint_t));
+
+    for (pass = decision->passes; pass; pass = pass->next) {
+
+        n = ngx_http_gray_account_attempts(pass, &state);
+
+        for (i = 0; i < n; i++) {
+            failure = ngx_http_gray_account_failure(decision, pass, &state[i],
+                                                    i == n - 1);
+            if (failure != NGX_HTTP_GRAY_KINDS) {
+                failures[failure]++;
+            }
+        }
+
+        if (pass->no_live) {
+            failures[NGX_HTTP_GRAY_NO_LIVE]++;
+        }
+    }
+}
+
+
+/* NGX_HTTP_GRAY_KINDS: that was none, or none of the peer's */
+
+static ngx_http_gray_failure_e
+ngx_http_gray_account_failure(ngx_http_gray_decision_t *decision,
+    ngx_http_gray_passed_t *pass, ngx_http_upstream_state_t *state,
+    ngx_uint_t last)
+{
+    ngx_str_t  *host;
+
+    if (state->status == 0) {
+        return NGX_HTTP_GRAY_KINDS;
+    }
+
+    if (state->header_time != (ngx_msec_t) -1) {
+        return (last && !pass->fell_back)
+               ? ngx_http_gray_account_cut(pass->request, state)
+               : NGX_HTTP_GRAY_STATUS;
+    }
+
+    if (state->status == NGX_HTTP_GATEWAY_TIME_OUT) {
+        return NGX_HTTP_GRAY_TIMEOUT;
+    }
+
+    if (state->connect_time == (ngx_msec_t) -1) {
+
+        /* the balancer gives the name of all of them where it has none */
+
+        host = &decision->peer->host;
+
+        return (state->peer
+                && state->peer->len == host->len
+                && ngx_memcmp(state->peer->data, host->data, host->len) == 0)
+               ? NGX_HTTP_GRAY_NO_LIVE : NGX_HTTP_GRAY_CONNECT;
+    }
+
+    return state->bytes_received ? NGX_HTTP_GRAY_INVALID
+                                 : NGX_HTTP_GRAY_RESET;
+}
+
+
+/* in its body; not where the client was the reason, or a worker's end */
+
+static ngx_http_gray_failure_e
+ngx_http_gray_account_cut(ngx_http_request_t *r,
+    ngx_http_upstream_state_t *state)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (u->state != state
+        || !u->header_sent
+        || u->upgrade
+        || r->connection->error
+        || ngx_http_gray_account_body(r, u))
+    {
+        return NGX_HTTP_GRAY_KINDS;
+    }
+
+    return (state->response_time - state->header_time >= u->conf->read_timeout
+            && !(u->buffering && u->pipe->upstream_eof))
+           ? NGX_HTTP_GRAY_TIMEOUT : NGX_HTTP_GRAY_RESET;
 }
 
 

@@ -22,7 +22,6 @@ typedef struct {
     ngx_pool_cleanup_t              cleanup;
     ngx_http_gray_decision_t       *decisions;
     ngx_http_gray_minted_t         *minted;
-    ngx_msec_t                      start;       /* of the request */
     ngx_uint_t                      closed;      /* unsigned  closed:1; */
 
     ngx_http_gray_decision_t        first;
@@ -40,12 +39,11 @@ struct ngx_http_gray_deciding_s {
 };
 
 
-static ngx_http_gray_ctx_t *ngx_http_gray_request_ctx(ngx_http_request_t *r);
+static ngx_http_gray_ctx_t *ngx_http_gray_request_lost(ngx_http_request_t *r);
 static void ngx_http_gray_request_cleanup(void *data);
 static ngx_http_gray_decision_t *ngx_http_gray_request_remember(
     ngx_http_request_t *r, ngx_http_gray_release_t *release,
     ngx_http_gray_outcome_t *outcome, ngx_http_gray_minted_t *minted);
-static ngx_msec_t ngx_http_gray_request_age(ngx_http_request_t *r);
 static void ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision,
     u_char *p, ngx_http_gray_release_t *release,
     ngx_http_gray_outcome_t *outcome);
@@ -95,6 +93,21 @@ static ngx_http_gray_deciding_t  *ngx_http_gray_request_deciding;
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+static ngx_inline ngx_http_gray_ctx_t *
+ngx_http_gray_request_ctx(ngx_http_request_t *r)
+{
+    ngx_http_gray_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_gray_module);
+
+    if (ctx || !(r->internal || r->filter_finalize)) {
+        return ctx;
+    }
+
+    return ngx_http_gray_request_lost(r);
+}
 
 
 ngx_http_gray_decision_t *
@@ -212,28 +225,24 @@ ngx_http_gray_request_decided(ngx_http_request_t *r,
 }
 
 
+/* after an internal redirect, and where a filter has begun a new response */
+
 static ngx_http_gray_ctx_t *
-ngx_http_gray_request_ctx(ngx_http_request_t *r)
+ngx_http_gray_request_lost(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t   *cln;
     ngx_http_gray_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_gray_module);
-
-    if (ctx || !(r->internal || r->filter_finalize)) {
-        return ctx;
-    }
 
     for (cln = r->pool->cleanup; cln; cln = cln->next) {
 
         if (cln->handler == ngx_http_gray_request_cleanup) {
             ctx = cln->data;
             ngx_http_set_ctx(r, ctx, ngx_http_gray_module);
-            break;
+            return ctx;
         }
     }
 
-    return ctx;
+    return NULL;
 }
 
 
@@ -281,7 +290,6 @@ ngx_http_gray_request_remember(ngx_http_request_t *r,
 
         ctx->decisions = NULL;
         ctx->minted = NULL;
-        ctx->start = ngx_current_msec - ngx_http_gray_request_age(r);
         ctx->closed = 0;
 
         ngx_http_set_ctx(r, ctx, ngx_http_gray_module);
@@ -309,23 +317,6 @@ ngx_http_gray_request_remember(ngx_http_request_t *r,
     }
 
     return decision;
-}
-
-
-/* nginx keeps the time of day, which may be set in between: now, or never */
-
-static ngx_msec_t
-ngx_http_gray_request_age(ngx_http_request_t *r)
-{
-    ngx_time_t      *tp;
-    ngx_msec_int_t   ms;
-
-    tp = ngx_timeofday();
-
-    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000)
-         + (ngx_msec_int_t) (tp->msec - r->start_msec);
-
-    return ngx_max(ms, 0);
 }
 
 
@@ -656,13 +647,46 @@ ngx_http_gray_request_header_filter(ngx_http_request_t *r)
 }
 
 
+ngx_http_gray_passed_t *
+ngx_http_gray_request_pass(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision, ngx_uint_t first)
+{
+    ngx_http_gray_passed_t  *pass, **last;
+
+    pass = &decision->pass;
+    last = &decision->passes;
+
+    if (*last) {
+        pass = ngx_palloc(r->pool, sizeof(ngx_http_gray_passed_t));
+        if (pass == NULL) {
+            return NULL;
+        }
+
+        while (*last) {
+            last = &(*last)->next;
+        }
+    }
+
+    *last = pass;
+
+    pass->request = r;
+    pass->first = first;
+    pass->end = (ngx_uint_t) -1;
+    pass->fell_back = 0;
+    pass->no_live = 0;
+    pass->next = NULL;
+
+    return pass;
+}
+
+
 /*
  * A subrequest has the variables of its request, which goes on: what its log
  * does not find must not be kept there, so it gets variables of its own.
  */
 
 ngx_http_gray_decision_t *
-ngx_http_gray_request_close(ngx_http_request_t *r, ngx_msec_t *total)
+ngx_http_gray_request_close(ngx_http_request_t *r)
 {
     size_t                      size;
     ngx_http_gray_ctx_t        *ctx;
@@ -693,7 +717,6 @@ ngx_http_gray_request_close(ngx_http_request_t *r, ngx_msec_t *total)
     }
 
     ctx->closed = 1;
-    *total = ngx_current_msec - ctx->start;
 
     return ctx->decisions;
 }

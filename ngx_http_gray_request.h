@@ -30,22 +30,8 @@ struct ngx_http_gray_passed_s {
     ngx_uint_t                      first;
     ngx_uint_t                      end;
 
-    u_short                         failures[NGX_HTTP_GRAY_KINDS];
-
     unsigned                        fell_back:1;
-    unsigned                        failed:1;    /* an attempt has */
-    unsigned                        counted:1;   /* the attempt's failure */
-
-    /* what the wrapped peer would have in ngx_peer_connection_t */
-
-    ngx_event_get_peer_pt           get;
-    ngx_event_free_peer_pt          free;
-    ngx_event_notify_peer_pt        notify;
-#if (NGX_HTTP_SSL)
-    ngx_event_set_peer_session_pt   set_session;
-    ngx_event_save_peer_session_pt  save_session;
-#endif
-    void                           *data;
+    unsigned                        no_live:1;   /* when it did, at once */
 
     ngx_http_gray_passed_t         *next;
 };
@@ -76,7 +62,8 @@ struct ngx_http_gray_decision_s {
     /* once it was: a class, or NGX_HTTP_GRAY_CODES and an absence */
 
     ngx_uint_t                      outcome;
-    ngx_msec_t                      header;      /* -1: there was none */
+    ngx_uint_t                      status;      /* 0: there was none */
+    ngx_msec_t                      header;      /* -1: likewise */
 
     unsigned                        used:1;      /* routed by, or read */
     unsigned                        counted:1;   /* as that */
@@ -84,7 +71,6 @@ struct ngx_http_gray_decision_s {
                                                     the release itself */
 
     ngx_http_gray_passed_t         *passes;      /* in order, or NULL */
-    ngx_http_gray_passed_t         *last;
     ngx_http_gray_passed_t          pass;        /* the first of them */
 
     ngx_http_gray_decision_t       *next;
@@ -104,11 +90,17 @@ ngx_http_gray_decision_t *ngx_http_gray_request_decided(
     ngx_http_request_t *r, ngx_http_gray_release_t *release);
 
 /*
- * In the log phase: none is made from now on.  Those of a main request, and how
- * long it took, in milliseconds; NULL where there is none, and of others.
+ * Notes that "r" is passed to the peers of the variant, and that its attempts
+ * begin with state number "first".  NULL (memory).
  */
-ngx_http_gray_decision_t *ngx_http_gray_request_close(ngx_http_request_t *r,
-    ngx_msec_t *total);
+ngx_http_gray_passed_t *ngx_http_gray_request_pass(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision, ngx_uint_t first);
+
+/*
+ * In the log phase: none is made from now on.  Those of a main request; NULL
+ * where there is none, and of others.
+ */
+ngx_http_gray_decision_t *ngx_http_gray_request_close(ngx_http_request_t *r);
 
 /* adds the filter that sends cookies */
 ngx_int_t ngx_http_gray_request_init(ngx_conf_t *cf);

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_account.h"
 #include "ngx_http_gray_request.h"
 #include "ngx_http_gray_variables.h"
 
@@ -287,8 +288,7 @@ ngx_http_gray_variable_failures(ngx_http_request_t *r,
     u_char                    *p;
     size_t                     len;
     ngx_str_t                  text;
-    ngx_uint_t                 i, kinds;
-    ngx_http_gray_passed_t    *pass;
+    ngx_uint_t                 i, failures[NGX_HTTP_GRAY_KINDS];
     ngx_http_gray_decision_t  *decision;
 
     decision = ngx_http_gray_variable_counted(r, v, data);
@@ -297,19 +297,12 @@ ngx_http_gray_variable_failures(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    kinds = 0;
+    ngx_http_gray_account_failures(decision, failures);
+
     len = 0;
 
-    for (pass = decision->passes; pass; pass = pass->next) {
-        for (i = 0; i < NGX_HTTP_GRAY_KINDS; i++) {
-            if (pass->failures[i]) {
-                kinds |= 1 << i;
-            }
-        }
-    }
-
     for (i = 0; i < NGX_HTTP_GRAY_KINDS; i++) {
-        if (kinds & (1 << i)) {
+        if (failures[i]) {
             len += ngx_http_gray_failures[i].len + 1;
         }
     }
@@ -325,7 +318,7 @@ ngx_http_gray_variable_failures(ngx_http_request_t *r,
         text.data = p;
 
         for (i = 0; i < NGX_HTTP_GRAY_KINDS; i++) {
-            if (kinds & (1 << i)) {
+            if (failures[i]) {
                 p = ngx_sprintf(p, "%s%V", p == text.data ? "" : ",",
                                 &ngx_http_gray_failures[i]);
             }
