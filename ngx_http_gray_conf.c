@@ -59,6 +59,8 @@ static char *ngx_http_gray_conf_finish(ngx_conf_t *cf,
     ngx_http_gray_declare_t *block);
 static ngx_int_t ngx_http_gray_conf_complete(ngx_conf_t *cf,
     ngx_http_gray_declare_t *block);
+static ngx_int_t ngx_http_gray_conf_string(ngx_http_gray_declare_t *block,
+    const char *member, ngx_str_t *value);
 static ngx_int_t ngx_http_gray_conf_read(ngx_conf_t *cf,
     ngx_http_gray_declare_t *block);
 static ngx_int_t ngx_http_gray_conf_addresses(ngx_conf_t *cf,
@@ -568,7 +570,8 @@ ngx_http_gray_conf_finish(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
 static ngx_int_t
 ngx_http_gray_conf_complete(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
 {
-    const char            *baseline, *name;
+    const char            *name;
+    ngx_str_t              baseline;
     ngx_http_gray_json_t  *variants, *variant;
 
     variants = ngx_http_gray_json_get(block->input, "variants");
@@ -580,25 +583,18 @@ ngx_http_gray_conf_complete(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
         return NGX_ERROR;
     }
 
-    baseline = ngx_http_gray_json_key(ngx_http_gray_json_first(variants));
+    baseline = block->baseline;
 
-    if (block->baseline.data) {
-        baseline = (char *) block->baseline.data;
+    if (baseline.data == NULL) {
+        name = ngx_http_gray_json_key(ngx_http_gray_json_first(variants));
+        baseline.len = ngx_strlen(name);
+        baseline.data = (u_char *) name;
     }
 
-    if (ngx_http_gray_json_set(block->input, "baseline",
-                               ngx_http_gray_json_string((u_char *) baseline,
-                                                       ngx_strlen(baseline)))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (block->salt.data
-        && ngx_http_gray_json_set(block->input, "salt",
-                                  ngx_http_gray_json_string(block->salt.data,
-                                                            block->salt.len))
-           != NGX_OK)
+    if (ngx_http_gray_conf_string(block, "baseline", &baseline) != NGX_OK
+        || ngx_http_gray_conf_string(block, "fallback", &block->fallback)
+           != NGX_OK
+        || ngx_http_gray_conf_string(block, "salt", &block->salt) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -609,7 +605,7 @@ ngx_http_gray_conf_complete(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
     {
         name = ngx_http_gray_json_key(variant);
 
-        if (ngx_strcmp(name, baseline) != 0
+        if (ngx_strcmp(name, baseline.data) != 0
             && ngx_http_gray_json_get(variant, "weight") == NULL
             && ngx_http_gray_json_set(variant, "weight",
                                       ngx_http_gray_json_number(0))
@@ -624,6 +620,20 @@ ngx_http_gray_conf_complete(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
 
 
 static ngx_int_t
+ngx_http_gray_conf_string(ngx_http_gray_declare_t *block, const char *member,
+    ngx_str_t *value)
+{
+    if (value->data == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_http_gray_json_set(block->input, member,
+                                  ngx_http_gray_json_string(value->data,
+                                                            value->len));
+}
+
+
+static ngx_int_t
 ngx_http_gray_conf_read(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
 {
     ssize_t                      n;
@@ -634,7 +644,7 @@ ngx_http_gray_conf_read(ngx_conf_t *cf, ngx_http_gray_declare_t *block)
     ngx_http_gray_json_error_t   err;
 
     if (ngx_http_gray_json_first(block->input)
-        || block->baseline.data || block->salt.data)
+        || block->baseline.data || block->fallback.data || block->salt.data)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"document\" of gray_release \"%V\" takes the "

@@ -37,6 +37,7 @@ typedef struct {
     ngx_http_gray_json_t       *input;
 
     ngx_str_t                   baseline;
+    ngx_str_t                   fallback;
     ngx_str_t                   salt;
     ngx_str_t                   document;
 

@@ -89,6 +89,13 @@ static ngx_command_t  ngx_http_gray_commands[] = {
       offsetof(ngx_http_gray_declare_t, baseline),
       NULL },
 
+    { ngx_string("fallback"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_declare_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_gray_declare_t, fallback),
+      NULL },
+
     { ngx_string("variant"),
       NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE123,
       ngx_http_gray_declare_variant,

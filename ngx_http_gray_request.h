@@ -33,6 +33,26 @@ struct ngx_http_gray_passed_s {
     unsigned                        fell_back:1;
     unsigned                        no_live:1;   /* when it did, at once */
 
+    /*
+     * The baseline's peers, while the request may still fall back to them, and
+     * what they wrap: of a release with a fallback only
+     */
+
+    ngx_http_upstream_srv_conf_t   *fallback;    /* or NULL */
+    ngx_uint_t                      tried;       /* without what was closed
+                                                    while it was kept */
+    ngx_uint_t                      tries;       /* as it was left */
+    ngx_uint_t                      spare;       /* 1: "tries" has one more */
+
+    ngx_event_get_peer_pt           get;
+    ngx_event_free_peer_pt          free;
+    ngx_event_notify_peer_pt        notify;
+#if (NGX_HTTP_SSL)
+    ngx_event_set_peer_session_pt   set_session;
+    ngx_event_save_peer_session_pt  save_session;
+#endif
+    void                           *data;
+
     ngx_http_gray_passed_t         *next;
 };
 
@@ -44,6 +64,7 @@ typedef struct ngx_http_gray_decision_s  ngx_http_gray_decision_t;
 struct ngx_http_gray_decision_s {
     ngx_http_gray_release_t        *release;
     ngx_http_upstream_srv_conf_t   *peer;        /* NULL in a switch */
+    ngx_http_upstream_srv_conf_t   *fallback;    /* or NULL */
 
     ngx_str_t                       variant;
     ngx_str_t                       upstream;

@@ -53,6 +53,7 @@ struct ngx_http_gray_rules_s {
     ngx_pool_t                  *pool;
 
     ngx_uint_t                   enabled;    /* unsigned  enabled:1; */
+    ngx_uint_t                   fallback;   /* unsigned  fallback:1; */
 
     ngx_http_gray_variant_t     *variants;
     ngx_uint_t                   nvariants;
@@ -382,6 +383,15 @@ ngx_http_gray_rules_baseline(ngx_http_gray_rules_t *rules)
 }
 
 
+void *
+ngx_http_gray_rules_fallback(ngx_http_gray_rules_t *rules,
+    ngx_http_gray_variant_t *variant)
+{
+    return (rules->fallback && variant->peer != rules->baseline->peer)
+           ? rules->baseline->peer : NULL;
+}
+
+
 ngx_uint_t
 ngx_http_gray_rules_enabled(ngx_http_gray_rules_t *rules)
 {
@@ -425,7 +435,7 @@ ngx_http_gray_rules_compile(const ngx_http_gray_json_t *doc,
     ngx_log_t *log)
 {
     ngx_uint_t                    before;
-    ngx_str_t                     salt;
+    ngx_str_t                     salt, fallback;
     ngx_pool_t                   *pool;
     ngx_http_gray_json_t         *member;
     ngx_http_gray_rules_t        *rules;
@@ -463,6 +473,11 @@ ngx_http_gray_rules_compile(const ngx_http_gray_json_t *doc,
 
     member = ngx_http_gray_json_get(doc, "enabled");
     rules->enabled = (member == NULL || ngx_http_gray_json_true(member));
+
+    fallback = ngx_http_gray_json_text(ngx_http_gray_json_get(doc,
+                                                              "fallback"));
+    rules->fallback = fallback.len
+                      && ngx_strcmp(fallback.data, "baseline") == 0;
 
     salt = ngx_http_gray_json_text(ngx_http_gray_json_get(doc, "salt"));
     rules->seed = ngx_http_gray_rules_seed(&salt);

@@ -104,6 +104,13 @@ ngx_uint_t ngx_http_gray_rules_limited(ngx_http_gray_rules_t *rules);
 ngx_http_gray_variant_t *ngx_http_gray_rules_baseline(
     ngx_http_gray_rules_t *rules);
 
+/*
+ * The peer of the baseline, where the document has requests of "variant" fall
+ * back to it; NULL where it does not, or where both have the same upstream.
+ */
+void *ngx_http_gray_rules_fallback(ngx_http_gray_rules_t *rules,
+    ngx_http_gray_variant_t *variant);
+
 /* "enabled" of the document, which may be taken back, too */
 ngx_uint_t ngx_http_gray_rules_enabled(ngx_http_gray_rules_t *rules);
 void ngx_http_gray_rules_enable(ngx_http_gray_rules_t *rules,

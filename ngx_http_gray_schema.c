@@ -42,6 +42,8 @@ static void ngx_http_gray_schema_revision(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_schema_baseline(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
+static void ngx_http_gray_schema_fallback(ngx_http_gray_judge_t *judge,
+    const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_schema_hash(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_schema_cookie(ngx_http_gray_judge_t *judge,
@@ -86,6 +88,9 @@ ngx_http_gray_member_t  ngx_http_gray_document_members[] = {
 
     { "baseline", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_REQUIRED,
       ngx_http_gray_schema_baseline },
+
+    { "fallback", NGX_HTTP_GRAY_JSON_STRING, 0,
+      ngx_http_gray_schema_fallback },
 
     { "hash", NGX_HTTP_GRAY_JSON_ARRAY, 0, ngx_http_gray_schema_hash },
 
@@ -260,6 +265,40 @@ ngx_http_gray_schema_baseline(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node)
 {
     ngx_http_gray_judge_refer(judge, path, ngx_http_gray_json_text(node));
+}
+
+
+static void
+ngx_http_gray_schema_fallback(ngx_http_gray_judge_t *judge,
+    const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node)
+{
+    char                  *text;
+    ngx_http_gray_json_t  *variant;
+
+    text = (char *) ngx_http_gray_json_text(node).data;
+
+    if (ngx_strcmp(text, "off") == 0) {
+        return;
+    }
+
+    if (ngx_strcmp(text, "baseline") != 0) {
+        ngx_http_gray_json_fault(judge->faults, path,
+                                 "must be \"off\" or \"baseline\"");
+        return;
+    }
+
+    for (variant = ngx_http_gray_json_first(ngx_http_gray_json_get(judge->root,
+                                                                "variants"));
+         variant;
+         variant = ngx_http_gray_json_next(variant))
+    {
+        if (ngx_http_gray_json_get(variant, "upstream")) {
+            return;
+        }
+    }
+
+    ngx_http_gray_json_fault(judge->faults, path,
+                             "\"baseline\" needs variants with upstreams");
 }
 
 

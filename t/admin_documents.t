@@ -92,8 +92,8 @@ sub rule {
 # details that many faults have
 
 my $members =
-    'unknown member; there are enabled, baseline, hash, cookie, salt,'
-    . ' variants, rules, allocation';
+    'unknown member; there are enabled, baseline, fallback, hash, cookie,'
+    . ' salt, variants, rules, allocation';
 my $operators =
     'unknown operator; there are eq, ne, in, not_in, prefix, suffix,'
     . ' contains, regex, cidr, lt, lte, gt, gte, version_lt, version_lte,'
@@ -122,6 +122,9 @@ my @good = (
     '{}',
     '{"release":"app","revision":1,"origin":"x","declared_differs":true}',
     '{"enabled":false}',
+    '{"fallback":"off"}',
+    '{"fallback":"baseline"}',
+    '{"fallback":null}',
     '{"hash":null}',
     '{"hash":null,"cookie":{"name":"uid"}}',
     '{"cookie":{"name":"uid","expires":"30d","domain":"example.com",'
@@ -175,7 +178,7 @@ my @bad = (
     [ '{"origin":1}', '/origin', 'must be a string' ],
     [ '{"declared_differs":"no"}',
       '/declared_differs', 'must be true or false' ],
-    [ '{"fallback":"baseline"}', '/fallback', $members ],
+    [ '{"fall_back":"baseline"}', '/fall_back', $members ],
     [ '{"rollout":{}}', '/rollout', $members ],
     [ '{"Enabled":true}', '/Enabled', $members ],
     [ '{"":1}', '/', $members ],
@@ -232,6 +235,13 @@ my @bad = (
       '/cookie/max_age',
         'unknown member; there are name, expires, domain, path, secure,'
         . ' httponly, samesite' ],
+    [ '{"fallback":""}',
+      '/fallback', 'must be "off" or "baseline"' ],
+    [ '{"fallback":"Baseline"}',
+      '/fallback', 'must be "off" or "baseline"' ],
+    [ '{"fallback":"canary"}',
+      '/fallback', 'must be "off" or "baseline"' ],
+    [ '{"fallback":true}', '/fallback', 'must be a string' ],
     [ '{"salt":""}', '/salt', 'must be a string of 1 to 255 bytes' ],
     [ '{"salt":5}', '/salt', 'must be a string' ],
     [ '{"variants":[]}',
@@ -610,6 +620,13 @@ for ([ app => { upstream => undef }, 'is missing' ],
               [ { pointer => "/variants/$variant/upstream",
                   detail => $detail } ], "$release: upstream");
 }
+
+$response = $t->api('PATCH', '/gray/releases/switch',
+                    { fallback => 'baseline' });
+is_deeply($response->{json}{errors},
+          [ { pointer => '/fallback',
+              detail => '"baseline" needs variants with upstreams' } ],
+          'switch: fallback');
 
 is($t->api('GET', '/gray/releases/app')->{json}{revision}, 1,
    'nothing was changed');

@@ -154,7 +154,7 @@ my @http = (
     # what is made for the block alone, and what is not there
 
     map({ ("$_ x;" => here($_)) }
-        qw(zone hash cookie salt baseline variant match document)),
+        qw(zone hash cookie salt baseline fallback variant match document)),
     'upstream u { server 127.0.0.1:1; variant a; }' => here('variant'),
     'server { location / { gray_metrics; } }' => unknown('gray_metrics'),
 
@@ -182,7 +182,7 @@ my @http = (
 # what stands in gray_release, behind "zone z; variant a v1; variant b v2"
 
 my @block = (
-    'fallback baseline;' => unknown('fallback'),
+    'fall_back off;'     => unknown('fall_back'),
     'rollout 5%;'        => unknown('rollout'),
     'weight b 5%;'       => unknown('weight'),
 
@@ -257,6 +257,16 @@ my @block = (
         ("baseline $_;" => invalid('baseline', '/baseline: no variant "'
                                    . s/"//gr . '"; there are a, b'))
     } qw(c ""), '$host'),
+
+    # fallback
+
+    'fallback;'                      => arguments('fallback'),
+    'fallback off baseline;'         => arguments('fallback'),
+    'fallback off; fallback off;'    => duplicate('fallback'),
+    map({
+        ("fallback $_;" => invalid('fallback',
+                                   '/fallback: must be "off" or "baseline"'))
+    } qw(on a Off ""), '$host'),
 
     # variant
 
@@ -412,7 +422,7 @@ my @document = (
     '[]' => 'invalid gray_release "app": must be an object',
     '{"baseline":"a","variants":{"a":{}},"color":1}' =>
         'invalid gray_release "app": /color: unknown member; there are'
-        . ' enabled, baseline, hash, cookie, salt, variants, rules,'
+        . ' enabled, baseline, fallback, hash, cookie, salt, variants, rules,'
         . ' allocation',
     '{"variants":{"a":{}}}' =>
         'invalid gray_release "app": /baseline: is missing',
@@ -510,11 +520,14 @@ $t->write_file('document.json', '{"baseline":"a","variants":{"a":{}}}');
 refused(block("document document.json;$_"),
         qq("document" of gray_release "app" $above), "document and $_")
     for 'variant a v1;', 'hash $arg_a;', 'salt x;', 'baseline a;',
-        'cookie c;', 'match a $arg_a = x;';
+        'fallback off;', 'cookie c;', 'match a $arg_a = x;';
 
 my @alone = (
     'document document.json; document document.json;' =>
         duplicate('document'),
+    'variant a; fallback baseline;' =>
+        invalid('fallback',
+                '/fallback: "baseline" needs variants with upstreams'),
     'document;'               => arguments('document'),
     'document a.json b.json;' => arguments('document'),
     'document nowhere.json;'  => 'open() "%%DIR%%/nowhere.json" failed (2: No'

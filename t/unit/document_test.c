@@ -139,6 +139,17 @@ static const built_t  built[] = {
       "\"not\":{\"$z\":{\"prefix\":\"a\",\"suffix\":\"b\"}}},"
       "\"variant\":\"canary\"}],\"allocation\":{\"canary\":[[7,50007]]}}" },
 
+    /* what is said of the baseline twice */
+
+    { NULL, "{\"fallback\":\"baseline\",\"baseline\":\"stable\"," TWO("0")
+      "}",
+      HEAD "\"fallback\":\"baseline\"," SALT TWO("0")
+      ",\"rules\":[],\"allocation\":{}}" },
+    { NULL, "{\"hash\":[\"$a\"],\"fallback\":\"off\","
+      "\"baseline\":\"stable\"," TWO("0") "}",
+      HEAD "\"fallback\":\"off\",\"hash\":[\"$a\"]," SALT TWO("0")
+      ",\"rules\":[],\"allocation\":{}}" },
+
     /* the path of a cookie stands where it would have been given */
 
     { NULL, "{\"baseline\":\"stable\"," TWO("0")
@@ -1209,8 +1220,8 @@ test_damaged(void **state)
     ngx_http_gray_faults_t   faults;
 
     static const char *members[] = {
-        "release", "revision", "enabled", "baseline", "hash", "cookie",
-        "salt", "variants", "rules", "allocation", "weights", "weight",
+        "release", "revision", "enabled", "baseline", "fallback", "hash",
+        "cookie", "salt", "variants", "rules", "allocation", "weights", "weight",
         "when", "variant", "name", "upstream", "all", "any", "not", "eq",
         "regex", "cidr", "ignore_case", "stable", "canary", "x", ""
     };

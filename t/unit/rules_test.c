@@ -776,6 +776,62 @@ test_missing(void **state)
 }
 
 
+/* who falls back, and to what; the peer of an upstream is its first letter */
+
+static void
+test_fallback(void **state)
+{
+    size_t                    i;
+    char                      text[512];
+    ngx_http_gray_rules_t    *rules;
+    ngx_http_gray_outcome_t   outcome;
+
+    request_t  request = REQUEST({ "$x", "1" });
+
+    static const struct {
+        const char  *members;
+        const char  *upstream;
+        int          peer;
+    } cases[] = {
+        { "", "app_v2", 0 },
+        { "\"fallback\": \"off\",", "app_v2", 0 },
+        { "\"fallback\": \"baseline\",", "b.example.test:80", 'a' },
+        { "\"fallback\": \"baseline\", \"enabled\": false,",
+          "b.example.test:80", 0 },
+        { "\"fallback\": \"baseline\",", "app_v1", 0 },
+
+        /* what a newer version may have */
+
+        { "\"fallback\": \"any\",", "b.example.test:80", 0 },
+        { "\"fallback\": [\"baseline\"],", "b.example.test:80", 0 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < ITEMS(cases); i++) {
+
+        (void) snprintf(text, sizeof(text),
+                        "{\"baseline\": \"stable\", %s \"variants\": {"
+                        "\"stable\": {\"upstream\": \"app_v1\"},"
+                        "\"canary\": {\"upstream\": \"%s\", \"weight\": 0}},"
+                        "\"rules\": [{\"when\": {\"$x\": \"1\"}, "
+                        "\"variant\": \"canary\"}]}",
+                        cases[i].members, cases[i].upstream);
+
+        rules = compile(text);
+
+        ngx_http_gray_rules_decide(rules, &ops, &request, &outcome);
+        assert_ptr_equal(ngx_http_gray_rules_fallback(rules, outcome.variant),
+                         cases[i].peer);
+
+        assert_null(ngx_http_gray_rules_fallback(rules,
+                                      ngx_http_gray_rules_baseline(rules)));
+
+        ngx_http_gray_rules_destroy(rules);
+    }
+}
+
+
 /* as many attributes as there may be, and one more */
 
 static void
@@ -1858,6 +1914,7 @@ main(void)
         cmocka_unit_test(test_anew),
         cmocka_unit_test(test_truth),
         cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_attributes),
         cmocka_unit_test(test_cookies),
         cmocka_unit_test(test_segments),

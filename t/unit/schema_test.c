@@ -18,13 +18,16 @@
 #define VARIANTS                                                              \
     "\"baseline\": \"s\", \"variants\": {\"s\": {}, \"c\": {\"weight\": 5}}"
 #define DOC(members)  "{" VARIANTS ", " members "}"
+#define ROUTED(members)                                                       \
+    "{\"baseline\": \"s\", \"variants\": {\"s\": {\"upstream\": \"u\"}}, "      \
+    members "}"
 #define COOKIE(members)  DOC("\"cookie\": {" members "}")
 #define RULE(members)  DOC("\"rules\": [{" members "}]")
 #define WHEN  "\"when\": {\"$x\": \"1\"}"
 
 #define MEMBERS                                                               \
-    " unknown member; there are enabled, baseline, hash, cookie, salt, "      \
-    "variants, rules, allocation"
+    " unknown member; there are enabled, baseline, fallback, hash, cookie, "  \
+    "salt, variants, rules, allocation"
 #define COOKIES                                                               \
     " unknown member; there are name, expires, domain, path, secure, "        \
     "httponly, samesite"
@@ -41,6 +44,7 @@
 #define TOKEN                                                                 \
     " must be a cookie's name of 1 to 63 characters, without separators"
 #define TEXT  " must be a string of 1 to 255 bytes"
+#define FALLBACK  " must be \"off\" or \"baseline\""
 #define REST  " the baseline has no weight, it takes what the others leave"
 #define NOWEIGHT  " is missing; every variant but the baseline has one"
 #define INTERVAL                                                              \
@@ -72,7 +76,7 @@ static const refused_t  refused[] = {
     { DOC("\"Enabled\": true"), "/Enabled" MEMBERS },
     { DOC("\"\": 1"), "/" MEMBERS },
     { DOC("\"a/b~c\": 1"), "/a~1b~0c" MEMBERS },
-    { DOC("\"fallback\": \"baseline\""), "/fallback" MEMBERS },
+    { DOC("\"fall_back\": \"baseline\""), "/fall_back" MEMBERS },
     { DOC("\"enabled\": 1"), "/enabled must be true or false" },
     { DOC("\"enabled\": null"), "/enabled must be true or false" },
     { DOC("\"enabled\": \"false\""), "/enabled must be true or false" },
@@ -182,6 +186,18 @@ static const refused_t  refused[] = {
       "\"a\": {\"weight\": 100}, \"b\": {\"weight\": 100}, "
       "\"c\": {\"weight\": 100}}}",
       "/variants the weights sum to 300, must be at most 100" },
+
+    /* fallback */
+
+    { ROUTED("\"fallback\": true"), "/fallback must be a string" },
+    { ROUTED("\"fallback\": null"), "/fallback must be a string" },
+    { ROUTED("\"fallback\": \"\""), "/fallback" FALLBACK },
+    { ROUTED("\"fallback\": \"on\""), "/fallback" FALLBACK },
+    { ROUTED("\"fallback\": \"s\""), "/fallback" FALLBACK },
+    { ROUTED("\"fallback\": \"OFF\""), "/fallback" FALLBACK },
+    { ROUTED("\"fallback\": \"baselines\""), "/fallback" FALLBACK },
+    { DOC("\"fallback\": \"baseline\""),
+      "/fallback \"baseline\" needs variants with upstreams" },
 
     /* hash, salt */
 
@@ -399,6 +415,9 @@ static const char  *accepted[] = {
     DOC("\"salt\": \"" X255 "\""),
     DOC("\"release\": \"checkout\", \"revision\": 7, \"origin\": \"api\", "
         "\"declared_differs\": true"),
+    DOC("\"fallback\": \"off\""),
+    ROUTED("\"fallback\": \"off\""),
+    ROUTED("\"fallback\": \"baseline\""),
     DOC("\"hash\": [\"$cookie_uid\"]"),
     DOC("\"hash\": [\"$a\", \"$a\", \"$a\", \"$a\", \"$a\", \"$a\", \"$a\", "
         "\"$a\", \"$a\", \"$a\", \"$a\", \"$a\", \"$a\", \"$a\", \"$a\", "
