@@ -1221,9 +1221,9 @@ test_damaged(void **state)
 
     static const char *members[] = {
         "release", "revision", "enabled", "baseline", "fallback", "hash",
-        "cookie", "salt", "variants", "rules", "allocation", "weights", "weight",
-        "when", "variant", "name", "upstream", "all", "any", "not", "eq",
-        "regex", "cidr", "ignore_case", "stable", "canary", "x", ""
+        "cookie", "salt", "variants", "rules", "allocation", "weights",
+        "weight", "when", "variant", "name", "upstream", "all", "any", "not",
+        "eq", "regex", "cidr", "ignore_case", "stable", "canary", "x", ""
     };
 
     (void) state;

@@ -19,8 +19,8 @@
     "\"baseline\": \"s\", \"variants\": {\"s\": {}, \"c\": {\"weight\": 5}}"
 #define DOC(members)  "{" VARIANTS ", " members "}"
 #define ROUTED(members)                                                       \
-    "{\"baseline\": \"s\", \"variants\": {\"s\": {\"upstream\": \"u\"}}, "      \
-    members "}"
+    "{\"baseline\": \"s\", "                                                  \
+    "\"variants\": {\"s\": {\"upstream\": \"u\"}}, " members "}"
 #define COOKIE(members)  DOC("\"cookie\": {" members "}")
 #define RULE(members)  DOC("\"rules\": [{" members "}]")
 #define WHEN  "\"when\": {\"$x\": \"1\"}"
