@@ -34,10 +34,10 @@ static ngx_uint_t ngx_http_gray_account_outcome(ngx_http_request_t *r,
 static void ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_request_t *passed,
     ngx_uint_t smooth);
-static void ngx_http_gray_account_absent(ngx_http_gray_decision_t *decision,
-    ngx_http_gray_counts_t *counts);
-static void ngx_http_gray_account_troubles(ngx_http_gray_decision_t *decision,
-    ngx_http_gray_counts_t *counts);
+static void ngx_http_gray_account_absent(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts);
+static void ngx_http_gray_account_troubles(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts);
 static ngx_uint_t ngx_http_gray_account_events(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_gray_account_long(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision);
@@ -353,7 +353,7 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
     }
 
     if (decision->outcome >= NGX_HTTP_GRAY_CODES) {
-        ngx_http_gray_account_absent(decision, counts);
+        ngx_http_gray_account_absent(r, decision, counts);
         return;
     }
 
@@ -363,7 +363,7 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_count(&counts->bytes_out, r->connection->sent);
 
     if (!smooth) {
-        ngx_http_gray_account_troubles(decision, counts);
+        ngx_http_gray_account_troubles(r, decision, counts);
     }
 
     /*
@@ -411,21 +411,21 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
 
 
 static void
-ngx_http_gray_account_absent(ngx_http_gray_decision_t *decision,
-    ngx_http_gray_counts_t *counts)
+ngx_http_gray_account_absent(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts)
 {
     ngx_http_gray_count(&counts->absent[decision->outcome
                                         - NGX_HTTP_GRAY_CODES], 1);
 
     if (decision->passes) {
-        ngx_http_gray_account_troubles(decision, counts);
+        ngx_http_gray_account_troubles(r, decision, counts);
     }
 }
 
 
 static void
-ngx_http_gray_account_troubles(ngx_http_gray_decision_t *decision,
-    ngx_http_gray_counts_t *counts)
+ngx_http_gray_account_troubles(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts)
 {
     ngx_uint_t               i, failures[NGX_HTTP_GRAY_KINDS];
     ngx_http_gray_passed_t  *pass;
@@ -435,6 +435,10 @@ ngx_http_gray_account_troubles(ngx_http_gray_decision_t *decision,
     for (i = 0; i < NGX_HTTP_GRAY_KINDS; i++) {
         if (failures[i]) {
             ngx_http_gray_count(&counts->failures[i], failures[i]);
+
+            ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                           "gray: %V %V failures: %ui", &decision->variant,
+                           &ngx_http_gray_failures[i], failures[i]);
         }
     }
 
@@ -575,7 +579,10 @@ ngx_http_gray_account_cut(ngx_http_request_t *r,
         return NGX_HTTP_GRAY_KINDS;
     }
 
-    return (state->response_time - state->header_time >= u->conf->read_timeout
+    /* nginx is lazy with timers: the one that runs may be a bit older */
+
+    return (state->response_time - state->header_time + NGX_TIMER_LAZY_DELAY
+            >= u->conf->read_timeout
             && !(u->buffering && u->pipe->upstream_eof))
            ? NGX_HTTP_GRAY_TIMEOUT : NGX_HTTP_GRAY_RESET;
 }

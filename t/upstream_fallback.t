@@ -28,9 +28,6 @@ my $t = Test::Gray->new($debug ? (level => 'debug') : ());
 
 my $timeout = 1000 * $Test::Gray::Process::scale;
 
-my @kinds = qw(connect timeout reset invalid no_live status);
-
-
 # -- backends: what they are to do is in a header of the request
 
 my %misbehave = (
@@ -305,16 +302,28 @@ sub told {
 }
 
 
-# those since the last call
+# those of the last request, once it is through
 
 sub failures {
     return '' unless $debug;
 
+    wait_until(sub { substr($t->log, $offset) =~ /http log handler/ })
+        or die "the request has no end\n";
+
     my $text = substr $t->log, $offset;
+    my %n = $text =~ /gray: \S+ (\w+) failures: (\d+)/g;
 
     $offset += length $text;
 
-    return join ' ', map { $kinds[$_] } $text =~ /gray: attempt failed: (\d+)/g;
+    return join ' ', map { ($_) x $n{$_} } sort keys %n;
+}
+
+
+sub api {
+    my $answer = $t->api(@_);
+
+    failures();
+    return $answer;
 }
 
 
@@ -410,7 +419,7 @@ expect('v2', { do => 'silent' }, $v1, 'v2 v1', 'timeout');
 expect('v2_late', { do => 'silent' }, 504, 'v2', 'timeout');
 expect('v2', { do => 'close' }, $v1, 'v2 v1', 'reset');
 expect('v2', { do => 'reset' }, $v1, 'v2 v1', 'reset');
-expect('v2', { do => 'part' }, $v1, 'v2 v1', 'reset');
+expect('v2', { do => 'part' }, $v1, 'v2 v1', 'invalid');
 expect('v2', { do => 'invalid' }, 502, 'v2', 'invalid');
 expect('v2_invalid', { do => 'invalid' }, $v1, 'v2 v1', 'invalid');
 expect('v2', { do => 'big' }, 502, 'v2', 'invalid');
@@ -535,22 +544,22 @@ expect('php', { method => 'POST', body => 'x' x 100_000 }, 'v1 100000',
 my $live = '/gray/releases/live';
 
 expect('live', {}, 502, 'dead', 'connect');
-ok(!exists $t->api('GET', $live)->{json}{fallback}, 'nothing is filled in');
+ok(!exists api('GET', $live)->{json}{fallback}, 'nothing is filled in');
 
 for ([ baseline => $v1, 'dead v1' ], [ off => 502, 'dead' ],
      [ baseline => $v1, 'dead v1' ])
 {
     my ($value, @expected) = @$_;
 
-    is($t->api('PATCH', $live, { fallback => $value })->{json}{fallback},
+    is(api('PATCH', $live, { fallback => $value })->{json}{fallback},
        $value, "PATCH: $value");
     expect('live', {}, @expected, 'connect');
 }
 
-$t->api('PATCH', $live, { fallback => undef });
+api('PATCH', $live, { fallback => undef });
 expect('live', {}, 502, 'dead', 'connect');
 
-$t->api('PATCH', '/gray/releases/one', { enabled => JSON::PP::false() });
+api('PATCH', '/gray/releases/one', { enabled => JSON::PP::false() });
 expect('one', {}, $v1, 'v1', '');
 
 $t->done;

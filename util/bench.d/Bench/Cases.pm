@@ -84,6 +84,15 @@ my @cases = (
       pass    => 'http://bench',
       http    => "    gray_zone gray 1m;\n\n" . release_text('bench') },
 
+    { name    => 'gray-off',
+      label   => 'gray_release without statistics',
+      quick   => 1,
+      gray    => 1,
+      split   => 1,
+      pass    => 'http://bench',
+      http    => "    gray_zone gray 1m stats=off;\n\n"
+                 . release_text('bench') },
+
     { name    => 'gray-rules',
       label   => 'gray_release with two rules',
       gray    => 1,
