@@ -193,9 +193,6 @@ ngx_http_gray_request_decide(ngx_http_request_t *r,
                                               deciding.minted);
 
     if (decision) {
-        decision->fallback = ngx_http_gray_rules_fallback(rules,
-                                                          outcome.variant);
-
         ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                        "gray: %V bucket:%i %V %V", &release->name,
                        decision->bucket, &decision->variant,
@@ -334,7 +331,7 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
 
     decision->release = release;
     decision->peer = variant->peer;
-    decision->fallback = NULL;
+    decision->fallback = variant->fallback;
     decision->bucket = outcome->bucket;
     decision->revision = release->revision;
     decision->reason = outcome->reason;

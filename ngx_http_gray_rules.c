@@ -53,7 +53,6 @@ struct ngx_http_gray_rules_s {
     ngx_pool_t                  *pool;
 
     ngx_uint_t                   enabled;    /* unsigned  enabled:1; */
-    ngx_uint_t                   fallback;   /* unsigned  fallback:1; */
 
     ngx_http_gray_variant_t     *variants;
     ngx_uint_t                   nvariants;
@@ -95,6 +94,8 @@ static ngx_str_t *ngx_http_gray_rules_mint(ngx_http_gray_rules_t *rules);
 static ngx_int_t ngx_http_gray_rules_percent(ngx_http_gray_pass_t *pass,
     ngx_http_gray_slot_t *slot, ngx_http_gray_value_t *value);
 static ngx_int_t ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
+    const ngx_http_gray_json_t *doc);
+static void ngx_http_gray_rules_fallback(ngx_http_gray_compile_t *cp,
     const ngx_http_gray_json_t *doc);
 static ngx_int_t ngx_http_gray_rules_keys(ngx_http_gray_compile_t *cp,
     const ngx_http_gray_json_t *doc);
@@ -383,15 +384,6 @@ ngx_http_gray_rules_baseline(ngx_http_gray_rules_t *rules)
 }
 
 
-void *
-ngx_http_gray_rules_fallback(ngx_http_gray_rules_t *rules,
-    ngx_http_gray_variant_t *variant)
-{
-    return (rules->fallback && variant->peer != rules->baseline->peer)
-           ? rules->baseline->peer : NULL;
-}
-
-
 ngx_uint_t
 ngx_http_gray_rules_enabled(ngx_http_gray_rules_t *rules)
 {
@@ -435,7 +427,7 @@ ngx_http_gray_rules_compile(const ngx_http_gray_json_t *doc,
     ngx_log_t *log)
 {
     ngx_uint_t                    before;
-    ngx_str_t                     salt, fallback;
+    ngx_str_t                     salt;
     ngx_pool_t                   *pool;
     ngx_http_gray_json_t         *member;
     ngx_http_gray_rules_t        *rules;
@@ -474,11 +466,6 @@ ngx_http_gray_rules_compile(const ngx_http_gray_json_t *doc,
     member = ngx_http_gray_json_get(doc, "enabled");
     rules->enabled = (member == NULL || ngx_http_gray_json_true(member));
 
-    fallback = ngx_http_gray_json_text(ngx_http_gray_json_get(doc,
-                                                              "fallback"));
-    rules->fallback = fallback.len
-                      && ngx_strcmp(fallback.data, "baseline") == 0;
-
     salt = ngx_http_gray_json_text(ngx_http_gray_json_get(doc, "salt"));
     rules->seed = ngx_http_gray_rules_seed(&salt);
 
@@ -496,6 +483,7 @@ ngx_http_gray_rules_compile(const ngx_http_gray_json_t *doc,
     }
 
     ngx_http_gray_rules_seeds(&cp, &salt);
+    ngx_http_gray_rules_fallback(&cp, doc);
 
     rules->missing = conditions->missing;
     rules->missed = conditions->missed;
@@ -612,6 +600,31 @@ ngx_http_gray_rules_variants(ngx_http_gray_compile_t *cp,
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_gray_rules_fallback(ngx_http_gray_compile_t *cp,
+    const ngx_http_gray_json_t *doc)
+{
+    ngx_str_t               fallback;
+    ngx_uint_t              i;
+    ngx_http_gray_rules_t  *rules;
+
+    fallback = ngx_http_gray_json_text(ngx_http_gray_json_get(doc,
+                                                              "fallback"));
+
+    if (fallback.len == 0 || ngx_strcmp(fallback.data, "baseline") != 0) {
+        return;
+    }
+
+    rules = cp->rules;
+
+    for (i = 0; i < rules->nvariants; i++) {
+        if (rules->variants[i].peer != rules->baseline->peer) {
+            rules->variants[i].fallback = rules->baseline->peer;
+        }
+    }
 }
 
 

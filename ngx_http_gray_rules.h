@@ -39,6 +39,8 @@ typedef struct {
     ngx_str_t                       name;
     ngx_str_t                       upstream;    /* empty in a switch */
     void                           *peer;        /* of env->upstream() */
+    void                           *fallback;    /* the baseline's, if another
+                                                    and wanted, or NULL */
     ngx_uint_t                      slot;        /* of its counters, and */
     uint64_t                        mark;        /* what marks these */
 } ngx_http_gray_variant_t;
@@ -103,13 +105,6 @@ ngx_uint_t ngx_http_gray_rules_limited(ngx_http_gray_rules_t *rules);
 
 ngx_http_gray_variant_t *ngx_http_gray_rules_baseline(
     ngx_http_gray_rules_t *rules);
-
-/*
- * The peer of the baseline, where the document has requests of "variant" fall
- * back to it; NULL where it does not, or where both have the same upstream.
- */
-void *ngx_http_gray_rules_fallback(ngx_http_gray_rules_t *rules,
-    ngx_http_gray_variant_t *variant);
 
 /* "enabled" of the document, which may be taken back, too */
 ngx_uint_t ngx_http_gray_rules_enabled(ngx_http_gray_rules_t *rules);

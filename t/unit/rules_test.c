@@ -821,11 +821,8 @@ test_fallback(void **state)
         rules = compile(text);
 
         ngx_http_gray_rules_decide(rules, &ops, &request, &outcome);
-        assert_ptr_equal(ngx_http_gray_rules_fallback(rules, outcome.variant),
-                         cases[i].peer);
-
-        assert_null(ngx_http_gray_rules_fallback(rules,
-                                      ngx_http_gray_rules_baseline(rules)));
+        assert_ptr_equal(outcome.variant->fallback, cases[i].peer);
+        assert_null(ngx_http_gray_rules_baseline(rules)->fallback);
 
         ngx_http_gray_rules_destroy(rules);
     }
