@@ -11,9 +11,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_http_gray_histogram.h"
-#include "ngx_http_gray_rules.h"
-#include "ngx_http_gray_shm.h"
+#include "ngx_http_gray_claim.h"
+#include "ngx_http_gray_tally.h"
 
 
 /* with counters of their own, at most */
@@ -24,95 +23,33 @@
 #define NGX_HTTP_GRAY_COUNTED_WORKERS   16
 
 
-/* the class of a status, with 499 as one of its own */
+/* places of rings: see ngx_http_gray_turns.c */
 
-typedef enum {
-    NGX_HTTP_GRAY_1XX = 0,
-    NGX_HTTP_GRAY_2XX,
-    NGX_HTTP_GRAY_3XX,
-    NGX_HTTP_GRAY_4XX,
-    NGX_HTTP_GRAY_5XX,
-    NGX_HTTP_GRAY_499,
-    NGX_HTTP_GRAY_CODES
-} ngx_http_gray_code_e;
+#define NGX_HTTP_GRAY_INTERVALS   6        /* in a minute */
+#define NGX_HTTP_GRAY_MINUTES     60
 
+#define NGX_HTTP_GRAY_SHORTS      (NGX_HTTP_GRAY_INTERVALS + 2)
+#define NGX_HTTP_GRAY_LONGS       (NGX_HTTP_GRAY_MINUTES + 2)
+#define NGX_HTTP_GRAY_SHORT_ENDS  (NGX_HTTP_GRAY_SHORTS + 1)
+#define NGX_HTTP_GRAY_LONG_ENDS   (NGX_HTTP_GRAY_LONGS + 1)
 
-/* how an attempt at a peer failed */
-
-typedef enum {
-    NGX_HTTP_GRAY_CONNECT = 0,
-    NGX_HTTP_GRAY_TIMEOUT,
-    NGX_HTTP_GRAY_RESET,
-    NGX_HTTP_GRAY_INVALID,          /* a header that nginx does not take */
-    NGX_HTTP_GRAY_NO_LIVE,          /* there was no peer to be tried */
-    NGX_HTTP_GRAY_STATUS,           /* for which another one was tried */
-    NGX_HTTP_GRAY_KINDS
-} ngx_http_gray_failure_e;
+#define NGX_HTTP_GRAY_SUMS        3
 
 
-/* why a request came to none of the variant's peers */
-
-typedef enum {
-    NGX_HTTP_GRAY_CACHED = 0,       /* answered by nginx's cache */
-    NGX_HTTP_GRAY_LOCAL,            /* by nginx itself, or by others */
-    NGX_HTTP_GRAY_CLOSED,           /* the client was gone before */
-    NGX_HTTP_GRAY_ABSENCES
-} ngx_http_gray_absence_e;
-
-
-/* the names of these, as they are served */
-
-extern ngx_str_t  ngx_http_gray_codes[];
-extern ngx_str_t  ngx_http_gray_failures[];
-extern ngx_str_t  ngx_http_gray_absences[];
-
-
-/*
- * What is counted for a variant: all of it 64-bit numbers, which a sum takes
- * for an array.  Times are whole milliseconds.
- */
+/* the state of these, which begins as zeroes but for times */
 
 typedef struct {
-    uint64_t    requests[NGX_HTTP_GRAY_REASONS][NGX_HTTP_GRAY_CODES];
-    uint64_t    absent[NGX_HTTP_GRAY_ABSENCES];
-    uint64_t    failures[NGX_HTTP_GRAY_KINDS];
-    uint64_t    fallbacks;
-    uint64_t    streams;            /* of "requests" */
-    uint64_t    bytes_in;
-    uint64_t    bytes_out;
-    uint64_t    header_ms;          /* the sums of what is in these: */
-    uint64_t    total_ms;
-    uint64_t    header[NGX_HTTP_GRAY_HISTOGRAM];
-    uint64_t    total[NGX_HTTP_GRAY_HISTOGRAM];
-} ngx_http_gray_counts_t;
-
-
-/* a part of it, since a reset or for a window */
+    uint64_t    turn;
+    uint64_t    ms;
+    uint64_t    time;               /* s, of a reset */
+} ngx_http_gray_made_t;
 
 typedef struct {
-    uint64_t    ms;                 /* how long a time this covers */
-    uint64_t    codes[NGX_HTTP_GRAY_CODES];
-    uint64_t    drawn;              /* of these, placed by weight or chance */
-    uint64_t    absent;
-    uint64_t    failures;
-    uint64_t    fallbacks;
-    uint64_t    streams;
-    uint64_t    header_ms;
-    uint64_t    total_ms;
-    uint64_t    header[NGX_HTTP_GRAY_HISTOGRAM];
-    uint64_t    total[NGX_HTTP_GRAY_HISTOGRAM];
-} ngx_http_gray_summary_t;
-
-
-/* a name, in its slot */
-
-typedef struct {
-    uint64_t    mark;               /* 0: the slot is free */
-    uint64_t    time;               /* s, since when it counts */
-    uint64_t    began;              /* ms */
-    uint64_t    len;
-    u_char      name[NGX_HTTP_GRAY_NAME + 1];
-} ngx_http_gray_counted_t;
+    uint64_t                  word;
+    ngx_http_gray_made_t      made[NGX_HTTP_GRAY_SUMS];
+    uint64_t                  short_ends[NGX_HTTP_GRAY_SHORT_ENDS];
+    uint64_t                  long_ends[NGX_HTTP_GRAY_LONG_ENDS];
+} ngx_http_gray_turns_t;
 
 
 /* the counters of a release, in shared memory: no pointers, only sizes */
@@ -138,7 +75,8 @@ ngx_uint_t ngx_http_gray_counters_variants(ngx_http_gray_counters_t *counters);
  * Slots for the names of a revision: slot[i] for name[i].  A name keeps the
  * slot that it has, whoever asks; a new one gets a free slot, or, where
  * "locked" says that the zone's lock is held, that of a name which is not
- * among these: what was counted there is gone.  Else, the one of "_other".
+ * among these: what was counted there is gone, but for the gauge.  Else, the
+ * one of "_other".
  */
 void ngx_http_gray_counters_assign_variants(
     ngx_http_gray_counters_t *counters, ngx_str_t **name, ngx_uint_t n,
@@ -156,7 +94,7 @@ ngx_int_t ngx_http_gray_counters_rule(ngx_http_gray_counters_t *counters,
     ngx_uint_t slot, ngx_str_t *name);
 
 /* those of variants; a mark is another one once the name is */
-ngx_http_gray_counted_t *ngx_http_gray_counters_names(
+ngx_http_gray_claim_t *ngx_http_gray_counters_names(
     ngx_http_gray_counters_t *counters);
 
 
@@ -193,31 +131,22 @@ void ngx_http_gray_counters_sum(ngx_http_gray_counters_t *counters,
 uint64_t ngx_http_gray_counters_matched(ngx_http_gray_counters_t *counters,
     ngx_uint_t slot);
 
-/* since the last reset, or since the slot has its name: "since" is that time */
-void ngx_http_gray_counters_since(ngx_http_gray_counters_t *counters,
-    ngx_uint_t slot, ngx_msec_t now, ngx_http_gray_summary_t *summary,
-    time_t *since);
+/* for ngx_http_gray_turns.c, by its numbers of turns and of minutes */
+
+ngx_http_gray_turns_t *ngx_http_gray_counters_turns(
+    ngx_http_gray_counters_t *counters);
+ngx_http_gray_counts_t *ngx_http_gray_counters_sums(
+    ngx_http_gray_counters_t *counters, ngx_uint_t which, ngx_uint_t slot);
+ngx_http_gray_part_t *ngx_http_gray_counters_short(
+    ngx_http_gray_counters_t *counters, uint64_t turn, ngx_uint_t slot);
+ngx_http_gray_part_t *ngx_http_gray_counters_long(
+    ngx_http_gray_counters_t *counters, uint64_t minute, ngx_uint_t slot);
+
 
 /*
- * The last "seconds", 10 to 3600, or up to one interval more: of 10 seconds up
- * to a minute, and else of a minute; or less, where there is no more.
- * NGX_OK; NGX_DECLINED for the slot of "_other", which has no windows.
- */
-ngx_int_t ngx_http_gray_counters_window(ngx_http_gray_counters_t *counters,
-    ngx_uint_t slot, ngx_uint_t seconds, ngx_msec_t now,
-    ngx_http_gray_summary_t *summary);
-
-/* to be called every second or so, by one process at a time */
-void ngx_http_gray_counters_tick(ngx_http_gray_counters_t *counters,
-    ngx_msec_t now);
-
-/* what _since() and _window() say begins anew; sums stay; with the lock */
-void ngx_http_gray_counters_reset_locked(ngx_http_gray_counters_t *counters,
-    time_t time, ngx_msec_t now);
-
-/*
- * What was counted in another zone comes along, by the names.  "to" is new,
- * but for its own names, which it keeps.
+ * What was counted in another zone comes along, by the names; what is in "to"
+ * is gone, but for its gauges.  With the lock of "from", or else it may miss
+ * what is counted there just now.
  */
 void ngx_http_gray_counters_inherit(ngx_http_gray_counters_t *to,
     ngx_http_gray_counters_t *from);

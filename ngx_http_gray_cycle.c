@@ -713,10 +713,6 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
         return;
     }
 
-    if (old->counters && release->counters) {
-        ngx_http_gray_counters_inherit(release->counters, old->counters);
-    }
-
     /* what is being written to another directory is to come along, too */
 
     journals = old->zone->journals;
@@ -736,6 +732,10 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
     rc = ngx_http_gray_shm_read(old->zone, old->block, &snapshot);
+
+    if (old->counters && release->counters) {
+        ngx_http_gray_counters_inherit(release->counters, old->counters);
+    }
 
     if (locked) {
         ngx_http_gray_shm_unlock(old->zone);

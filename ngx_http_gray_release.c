@@ -990,12 +990,13 @@ static void
 ngx_http_gray_release_slots(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_log_t *log)
 {
+    ngx_int_t   rc;
     ngx_uint_t  n;
 
-    n = ngx_http_gray_slots_assign(release->zone, release->counters, rules,
-                                   &release->fallback);
+    rc = ngx_http_gray_slots_assign(release->zone, release->counters, rules,
+                                    &release->fallback, &n);
 
-    if (n && n != release->uncounted) {
+    if (rc == NGX_OK && n && n != release->uncounted) {
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "gray: release \"%V\" has memory for the statistics of "
                       "%ui variants, %ui more are counted as \"_other\"; "
@@ -1004,7 +1005,21 @@ ngx_http_gray_release_slots(ngx_http_gray_release_t *release,
                       ngx_http_gray_counters_variants(release->counters), n);
     }
 
-    release->uncounted = n;
+    if (rc == NGX_OK) {
+        release->uncounted = n;
+    }
+
+    release->recount = (rc != NGX_OK);
+}
+
+
+void
+ngx_http_gray_release_recount(ngx_http_gray_release_t *release,
+    ngx_log_t *log)
+{
+    if (release->recount) {
+        ngx_http_gray_release_slots(release, release->rules, log);
+    }
 }
 
 

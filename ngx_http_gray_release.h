@@ -56,7 +56,7 @@ typedef struct {
 
     /* of these, for this process, by slot */
 
-    ngx_http_gray_counted_t        *names;
+    ngx_http_gray_claim_t          *names;
     ngx_http_gray_counts_t         *counts;
     uint64_t                       *matches;
     uint32_t                       *live;        /* or NULL */
@@ -82,6 +82,8 @@ typedef struct {
                                                     those counted in "block" */
     ngx_uint_t                      warned;      /* unsigned  warned:1; */
     ngx_uint_t                      uncounted;   /* variants */
+    ngx_uint_t                      recount;     /* unsigned  recount:1; some
+                                                    may get a slot yet */
 } ngx_http_gray_release_t;
 
 
@@ -199,6 +201,11 @@ ngx_http_gray_origin_e ngx_http_gray_release_origin_of(ngx_str_t *name);
 
 /* compiles the current revision, unless that failed a moment ago */
 void ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
+    ngx_log_t *log);
+
+
+/* looks for slots of counters again, where the zone's lock was not to be had */
+void ngx_http_gray_release_recount(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 
 

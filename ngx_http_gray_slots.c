@@ -25,25 +25,30 @@ static ngx_uint_t ngx_http_gray_slots_rules(
     ngx_uint_t locked);
 
 
-ngx_uint_t
+ngx_int_t
 ngx_http_gray_slots_assign(ngx_http_gray_zone_t *zone,
     ngx_http_gray_counters_t *counters, ngx_http_gray_rules_t *rules,
-    ngx_http_gray_variant_t *fallback)
+    ngx_http_gray_variant_t *fallback, ngx_uint_t *uncounted)
 {
-    ngx_uint_t  variants, names;
+    ngx_uint_t  names;
 
-    variants = ngx_http_gray_slots_variants(counters, rules, fallback, 0);
+    *uncounted = ngx_http_gray_slots_variants(counters, rules, fallback, 0);
     names = ngx_http_gray_slots_rules(counters, rules, 0);
 
-    if (variants + names && ngx_http_gray_shm_lock(zone) == NGX_OK) {
-
-        variants = ngx_http_gray_slots_variants(counters, rules, fallback, 1);
-        (void) ngx_http_gray_slots_rules(counters, rules, 1);
-
-        ngx_http_gray_shm_unlock(zone);
+    if (*uncounted + names == 0) {
+        return NGX_OK;
     }
 
-    return variants;
+    if (ngx_http_gray_shm_lock(zone) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    *uncounted = ngx_http_gray_slots_variants(counters, rules, fallback, 1);
+    (void) ngx_http_gray_slots_rules(counters, rules, 1);
+
+    ngx_http_gray_shm_unlock(zone);
+
+    return NGX_OK;
 }
 
 
@@ -55,8 +60,9 @@ ngx_http_gray_slots_variants(ngx_http_gray_counters_t *counters,
     ngx_uint_t locked)
 {
     ngx_str_t                *name[NGX_HTTP_GRAY_COUNTED_VARIANTS + 1];
-    ngx_uint_t                i, n, other, slot[NGX_HTTP_GRAY_COUNTED_VARIANTS + 1];
-    ngx_http_gray_counted_t  *names;
+    ngx_uint_t                i, n, other;
+    ngx_uint_t                slot[NGX_HTTP_GRAY_COUNTED_VARIANTS + 1];
+    ngx_http_gray_claim_t    *names;
     ngx_http_gray_variant_t  *variant;
 
     names = ngx_http_gray_counters_names(counters);

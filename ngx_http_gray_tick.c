@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_tick.h"
+#include "ngx_http_gray_turns.h"
 
 
 #define NGX_HTTP_GRAY_TICK_INTERVAL  1000    /* ms */
@@ -149,6 +150,14 @@ ngx_http_gray_tick_handler(ngx_event_t *ev)
 
     ngx_add_timer(ev, NGX_HTTP_GRAY_TICK_INTERVAL);
 
+    release = tick->gmcf->releases.elts;
+
+    for (i = 0; i < tick->gmcf->releases.nelts; i++) {
+        if (release[i]->zone == zone) {
+            ngx_http_gray_release_recount(release[i], ev->log);
+        }
+    }
+
     if (ngx_http_gray_shm_outdated(zone)
         || !ngx_http_gray_shm_turn(zone, NGX_HTTP_GRAY_TURN_TICK,
                                    NGX_HTTP_GRAY_TICK_INTERVAL)
@@ -157,13 +166,10 @@ ngx_http_gray_tick_handler(ngx_event_t *ev)
         return;
     }
 
-    release = tick->gmcf->releases.elts;
-
     for (i = 0; i < tick->gmcf->releases.nelts; i++) {
 
         if (release[i]->zone == zone && release[i]->counters) {
-            ngx_http_gray_counters_tick(release[i]->counters,
-                                        ngx_current_msec);
+            ngx_http_gray_turns_tick(release[i]->counters, ngx_current_msec);
         }
     }
 
