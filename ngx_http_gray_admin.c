@@ -8,20 +8,18 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_gray_access.h"
 #include "ngx_http_gray_admin.h"
 #include "ngx_http_gray_call.h"
 #include "ngx_http_gray_change.h"
 #include "ngx_http_gray_explain.h"
 #include "ngx_http_gray_history.h"
 #include "ngx_http_gray_listing.h"
+#include "ngx_http_gray_location.h"
+#include "ngx_http_gray_metrics.h"
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_reply.h"
 #include "ngx_http_gray_upload.h"
 #include "ngx_http_gray_view.h"
-
-
-#define NGX_HTTP_GRAY_READS    (NGX_HTTP_GET|NGX_HTTP_HEAD)
 
 
 /* in a path, "*" is the name of a release, or of a list */
@@ -34,16 +32,8 @@ typedef struct {
 } ngx_http_gray_route_t;
 
 
-typedef struct {
-    ngx_uint_t                  method;
-    ngx_str_t                   name;
-} ngx_http_gray_method_t;
-
-
 static ngx_int_t ngx_http_gray_admin_begin(ngx_http_request_t *r,
     ngx_http_gray_call_t *call, ngx_int_t *answer);
-static ngx_int_t ngx_http_gray_admin_error_page(ngx_conf_t *cf,
-    ngx_http_core_loc_conf_t *clcf);
 static ngx_int_t ngx_http_gray_admin_route(ngx_http_request_t *r,
     ngx_http_gray_call_t *call, ngx_int_t *answer);
 static ngx_int_t ngx_http_gray_admin_path(ngx_http_request_t *r,
@@ -52,8 +42,6 @@ static ngx_uint_t ngx_http_gray_admin_match(ngx_str_t *pattern,
     ngx_str_t *path, ngx_str_t *name);
 static ngx_int_t ngx_http_gray_admin_unknown(ngx_http_request_t *r,
     ngx_str_t *name);
-static ngx_int_t ngx_http_gray_admin_allow(ngx_http_request_t *r,
-    ngx_uint_t methods);
 static void ngx_http_gray_admin_resume(ngx_http_request_t *r);
 static ngx_int_t ngx_http_gray_admin_index(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
@@ -76,6 +64,8 @@ static ngx_int_t ngx_http_gray_admin_upload(ngx_http_request_t *r,
 static ngx_int_t ngx_http_gray_admin_remove(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_status(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_metrics(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 
 
@@ -124,18 +114,10 @@ static ngx_http_gray_route_t  ngx_http_gray_routes[] = {
     { NGX_HTTP_GRAY_READS, 0,
       ngx_string("status"), ngx_http_gray_admin_status },
 
+    { NGX_HTTP_GRAY_READS, 0,
+      ngx_string("metrics"), ngx_http_gray_admin_metrics },
+
     { 0, 0, ngx_null_string, NULL }
-};
-
-
-static ngx_http_gray_method_t  ngx_http_gray_methods[] = {
-    { NGX_HTTP_GET, ngx_string("GET") },
-    { NGX_HTTP_HEAD, ngx_string("HEAD") },
-    { NGX_HTTP_POST, ngx_string("POST") },
-    { NGX_HTTP_PUT, ngx_string("PUT") },
-    { NGX_HTTP_PATCH, ngx_string("PATCH") },
-    { NGX_HTTP_DELETE, ngx_string("DELETE") },
-    { 0, ngx_null_string }
 };
 
 
@@ -179,7 +161,6 @@ static ngx_int_t
 ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
     ngx_int_t *answer)
 {
-    const char                *why;
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_gray_loc_conf_t  *glcf;
 
@@ -187,16 +168,7 @@ ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
 
     ngx_memzero(call, sizeof(ngx_http_gray_call_t));
 
-    why = ngx_http_gray_access_denied(r, glcf->names, glcf->remote);
-
-    if (why) {
-
-        /* in place of what nginx may have judged before */
-
-        r->err_status = 0;
-
-        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_FORBIDDEN, "%s",
-                                              why);
+    if (ngx_http_gray_location_enter(r, answer) != NGX_OK) {
         return NGX_DONE;
     }
 
@@ -291,13 +263,13 @@ ngx_http_gray_admin_route(ngx_http_request_t *r, ngx_http_gray_call_t *call,
                                 "there are releases, releases/NAME, "
                                 "releases/NAME/history, "
                                 "releases/NAME/revert, "
-                                "releases/NAME/explain, lists, lists/NAME "
-                                "and status");
+                                "releases/NAME/explain, lists, lists/NAME, "
+                                "status and metrics");
         return NGX_DONE;
     }
 
     if (call->handler == NULL) {
-        *answer = ngx_http_gray_admin_allow(r, methods);
+        *answer = ngx_http_gray_reply_allow(r, methods);
         return NGX_DONE;
     }
 
@@ -429,33 +401,6 @@ ngx_http_gray_admin_unknown(ngx_http_request_t *r, ngx_str_t *name)
 }
 
 
-static ngx_int_t
-ngx_http_gray_admin_allow(ngx_http_request_t *r, ngx_uint_t methods)
-{
-    u_char                  *p, *last, allow[64];
-    ngx_http_gray_method_t  *method;
-
-    p = allow;
-    last = allow + sizeof(allow) - 1;
-
-    for (method = ngx_http_gray_methods; method->method; method++) {
-        if (methods & method->method) {
-            p = ngx_slprintf(p, last, "%s%V", p == allow ? "" : ", ",
-                             &method->name);
-        }
-    }
-
-    *p = '\0';
-
-    if (ngx_http_gray_reply_header(r, "Allow", "%s", allow) != NGX_OK) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    return ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_ALLOWED,
-                                       "the methods are %s", allow);
-}
-
-
 static void
 ngx_http_gray_admin_resume(ngx_http_request_t *r)
 {
@@ -559,100 +504,8 @@ ngx_http_gray_admin_status(ngx_http_request_t *r, ngx_http_gray_call_t *call)
 }
 
 
-void *
-ngx_http_gray_admin_create_conf(ngx_conf_t *cf)
-{
-    /* all is off and empty */
-
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_gray_loc_conf_t));
-}
-
-
-char *
-ngx_http_gray_admin_merge_conf(ngx_conf_t *cf, void *parent, void *child)
-{
-    ngx_http_gray_loc_conf_t *prev = parent;
-    ngx_http_gray_loc_conf_t *conf = child;
-
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (prev->enabled && !conf->enabled && clcf->noname) {
-        *conf = *prev;
-
-        if (clcf->lmt_excpt && clcf->handler == NULL) {
-            clcf->handler = ngx_http_gray_admin_handler;
-        }
-    }
-
-    if (!conf->enabled) {
-        return NGX_CONF_OK;
-    }
-
-    if (conf->names == NULL) {
-        conf->names = ngx_http_gray_access_names(cf);
-
-        if (conf->names == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    if (ngx_http_gray_admin_error_page(cf, clcf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/*
- * nginx refuses what is larger than client_max_body_size before a handler
- * can: as with "error_page 413", which is left alone where it is given, the
- * request comes back to the location and is answered by the module.
- */
-
 static ngx_int_t
-ngx_http_gray_admin_error_page(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
+ngx_http_gray_admin_metrics(ngx_http_request_t *r, ngx_http_gray_call_t *call)
 {
-    ngx_uint_t            i, n;
-    ngx_array_t          *pages;
-    ngx_http_err_page_t  *page;
-
-    page = NULL;
-    n = 0;
-
-    if (clcf->error_pages) {
-        page = clcf->error_pages->elts;
-        n = clcf->error_pages->nelts;
-    }
-
-    for (i = 0; i < n; i++) {
-        if (page[i].status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-            return NGX_OK;
-        }
-    }
-
-    /* the array may be that of other locations, too */
-
-    pages = ngx_array_create(cf->pool, n + 1, sizeof(ngx_http_err_page_t));
-    if (pages == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (n) {
-        ngx_memcpy(ngx_array_push_n(pages, n), page,
-                   n * sizeof(ngx_http_err_page_t));
-    }
-
-    page = ngx_array_push(pages);
-    ngx_memzero(page, sizeof(ngx_http_err_page_t));
-
-    page->status = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
-    page->overwrite = -1;
-    page->value.value = clcf->name;
-
-    clcf->error_pages = pages;
-
-    return NGX_OK;
+    return ngx_http_gray_metrics(r, 0);
 }

@@ -16,6 +16,8 @@
 #include "ngx_http_gray_history.h"
 #include "ngx_http_gray_journals.h"
 #include "ngx_http_gray_lists.h"
+#include "ngx_http_gray_location.h"
+#include "ngx_http_gray_metrics.h"
 #include "ngx_http_gray_task.h"
 #include "ngx_http_gray_upstream.h"
 #include "ngx_http_gray_variables.h"
@@ -69,6 +71,20 @@ static void ngx_http_gray_conf_fault(ngx_conf_t *cf,
     ngx_http_gray_declare_t *block, ngx_http_gray_fault_t *fault);
 static ngx_http_gray_zone_t *ngx_http_gray_conf_find_zone(
     ngx_http_gray_main_conf_t *gmcf, ngx_str_t *name);
+
+
+static const ngx_http_gray_location_word_t  ngx_http_gray_admin_words[] = {
+    { ngx_string("readonly"), offsetof(ngx_http_gray_loc_conf_t, readonly) },
+    { ngx_string("remote"), offsetof(ngx_http_gray_loc_conf_t, remote) },
+    { ngx_null_string, 0 }
+};
+
+
+static const ngx_http_gray_location_word_t  ngx_http_gray_metrics_words[] = {
+    { ngx_string("remote"), offsetof(ngx_http_gray_loc_conf_t, remote) },
+    { ngx_string("ingress_nginx"), offsetof(ngx_http_gray_loc_conf_t, alias) },
+    { ngx_null_string, 0 }
+};
 
 
 static ngx_http_gray_conf_parameter_t  ngx_http_gray_zone_parameters[] = {
@@ -801,40 +817,16 @@ ngx_http_gray_conf_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_gray_loc_conf_t *glcf = conf;
 
-    ngx_str_t                 *value;
-    ngx_uint_t                 i, *flag;
+    char                      *rv;
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (glcf->enabled) {
-        return "is duplicate";
+    rv = ngx_http_gray_location_set(cf, glcf, ngx_http_gray_admin_handler,
+                                    ngx_http_gray_admin_words);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
-    glcf->enabled = 1;
-    value = cf->args->elts;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (ngx_strcmp(value[i].data, "readonly") == 0) {
-            flag = &glcf->readonly;
-
-        } else if (ngx_strcmp(value[i].data, "remote") == 0) {
-            flag = &glcf->remote;
-
-        } else {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\", must be "
-                               "\"readonly\" or \"remote\"", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        if (*flag) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate parameter \"%V\"", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        *flag = 1;
-    }
+    glcf->bodies = 1;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -850,13 +842,19 @@ ngx_http_gray_conf_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "paths begin where it ends";
     }
 
-    clcf->handler = ngx_http_gray_admin_handler;
-
     if (clcf->name.len && clcf->name.data[clcf->name.len - 1] == '/') {
         clcf->auto_redirect = 1;
     }
 
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_gray_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_gray_location_set(cf, conf, ngx_http_gray_metrics_handler,
+                                      ngx_http_gray_metrics_words);
 }
 
 

@@ -17,6 +17,8 @@ char *ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_gray_conf_release(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_gray_conf_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_gray_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 void *ngx_http_gray_conf_create_main(ngx_conf_t *cf);
 

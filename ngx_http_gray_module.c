@@ -9,11 +9,11 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_account.h"
-#include "ngx_http_gray_admin.h"
 #include "ngx_http_gray_conf.h"
 #include "ngx_http_gray_cycle.h"
 #include "ngx_http_gray_databases.h"
 #include "ngx_http_gray_declare.h"
+#include "ngx_http_gray_location.h"
 #include "ngx_http_gray_request.h"
 #include "ngx_http_gray_variables.h"
 
@@ -48,6 +48,13 @@ static ngx_command_t  ngx_http_gray_commands[] = {
     { ngx_string("gray_admin"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
       ngx_http_gray_conf_admin,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("gray_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_http_gray_conf_metrics,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -138,8 +145,8 @@ static ngx_http_module_t  ngx_http_gray_module_ctx = {
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    ngx_http_gray_admin_create_conf,       /* create location configuration */
-    ngx_http_gray_admin_merge_conf         /* merge location configuration */
+    ngx_http_gray_location_create_conf,    /* create location configuration */
+    ngx_http_gray_location_merge_conf      /* merge location configuration */
 };
 
 

@@ -21,6 +21,12 @@ typedef struct {
 } ngx_http_gray_status_t;
 
 
+typedef struct {
+    ngx_uint_t                  method;
+    ngx_str_t                   name;
+} ngx_http_gray_method_t;
+
+
 static ngx_int_t ngx_http_gray_reply_status(ngx_http_request_t *r,
     ngx_uint_t status, const char *title, const char *detail,
     ngx_http_gray_json_error_t *err, ngx_http_gray_faults_t *faults);
@@ -34,6 +40,8 @@ static ngx_int_t ngx_http_gray_reply_send(ngx_http_request_t *r,
     ngx_http_gray_json_t *json);
 static ngx_int_t ngx_http_gray_reply_send_text(ngx_http_request_t *r,
     ngx_http_gray_status_t *status, const char *type, ngx_str_t *text);
+static ngx_int_t ngx_http_gray_reply_send_chain(ngx_http_request_t *r,
+    ngx_chain_t *out, off_t len);
 static ngx_int_t ngx_http_gray_reply_headers(ngx_http_request_t *r,
     ngx_http_gray_status_t *status, const char *type);
 static ngx_uint_t ngx_http_gray_reply_listed(ngx_str_t *list, ngx_str_t *tag,
@@ -57,6 +65,17 @@ static ngx_http_gray_status_t  ngx_http_gray_statuses[] = {
     { 413, ngx_string("413 Content Too Large") },
     { 415, ngx_string("415 Unsupported Media Type") },
     { 422, ngx_string("422 Unprocessable Content") },
+    { 0, ngx_null_string }
+};
+
+
+static ngx_http_gray_method_t  ngx_http_gray_methods[] = {
+    { NGX_HTTP_GET, ngx_string("GET") },
+    { NGX_HTTP_HEAD, ngx_string("HEAD") },
+    { NGX_HTTP_POST, ngx_string("POST") },
+    { NGX_HTTP_PUT, ngx_string("PUT") },
+    { NGX_HTTP_PATCH, ngx_string("PATCH") },
+    { NGX_HTTP_DELETE, ngx_string("DELETE") },
     { 0, ngx_null_string }
 };
 
@@ -216,6 +235,33 @@ ngx_http_gray_reply_faults(ngx_http_request_t *r, ngx_uint_t status,
 
     return ngx_http_gray_reply_status(r, status, title, (char *) detail, NULL,
                                       faults);
+}
+
+
+ngx_int_t
+ngx_http_gray_reply_allow(ngx_http_request_t *r, ngx_uint_t methods)
+{
+    u_char                  *p, *last, allow[64];
+    ngx_http_gray_method_t  *method;
+
+    p = allow;
+    last = allow + sizeof(allow) - 1;
+
+    for (method = ngx_http_gray_methods; method->method; method++) {
+        if (methods & method->method) {
+            p = ngx_slprintf(p, last, "%s%V", p == allow ? "" : ", ",
+                             &method->name);
+        }
+    }
+
+    *p = '\0';
+
+    if (ngx_http_gray_reply_header(r, "Allow", "%s", allow) != NGX_OK) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    return ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_ALLOWED,
+                                       "the methods are %s", allow);
 }
 
 
@@ -392,7 +438,59 @@ ngx_http_gray_reply_send_text(ngx_http_request_t *r,
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    r->headers_out.content_length_n = text->len;
+    b->pos = text->data;
+    b->last = text->data + text->len;
+    b->memory = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_gray_reply_send_chain(r, &out, text->len);
+}
+
+
+ngx_int_t
+ngx_http_gray_reply_chain(ngx_http_request_t *r, ngx_str_t *type,
+    ngx_chain_t *out, off_t len)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_gray_reply_headers(r, ngx_http_gray_reply_find(NGX_HTTP_OK),
+                                    (char *) type->data)
+        != NGX_OK)
+    {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    /* of the media type alone: what it has behind it, gzip_types has not */
+
+    r->headers_out.content_type_len = type->len;
+
+#if (NGX_HTTP_GZIP)
+
+    /* there is no ETag */
+
+    r->gzip_tested = 0;
+
+#endif
+
+    return ngx_http_gray_reply_send_chain(r, out, len);
+}
+
+
+static ngx_int_t
+ngx_http_gray_reply_send_chain(ngx_http_request_t *r, ngx_chain_t *out,
+    off_t len)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *last;
+
+    r->headers_out.content_length_n = len;
 
     rc = ngx_http_send_header(r);
 
@@ -400,16 +498,12 @@ ngx_http_gray_reply_send_text(ngx_http_request_t *r,
         return rc;
     }
 
-    b->pos = text->data;
-    b->last = text->data + text->len;
-    b->memory = 1;
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
+    for (last = out; last->next; last = last->next) { /* void */ }
 
-    out.buf = b;
-    out.next = NULL;
+    last->buf->last_buf = (r == r->main) ? 1 : 0;
+    last->buf->last_in_chain = 1;
 
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_output_filter(r, out);
 }
 
 

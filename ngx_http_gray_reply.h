@@ -15,6 +15,9 @@
 #include "ngx_http_gray_json.h"
 
 
+#define NGX_HTTP_GRAY_READS  (NGX_HTTP_GET|NGX_HTTP_HEAD)
+
+
 /*
  * These send a whole response, and discard what was not read of the request's
  * body.  The result is for ngx_http_finalize_request(), or to be returned by
@@ -36,11 +39,23 @@ ngx_int_t ngx_http_gray_reply_created(ngx_http_request_t *r,
 ngx_int_t ngx_http_gray_reply_file(ngx_http_request_t *r, const char *type,
     ngx_fd_t fd, off_t pos, off_t len);
 
+/*
+ * 200 with "len" bytes of text in buffers, which must stay until the request's
+ * pool goes.  "type" is static, and ends with a NUL; parameters may stand
+ * between its length and that.
+ */
+ngx_int_t ngx_http_gray_reply_chain(ngx_http_request_t *r, ngx_str_t *type,
+    ngx_chain_t *out, off_t len);
+
 ngx_int_t ngx_http_gray_reply_not_modified(ngx_http_request_t *r);
 
 /* "format", not NULL, is that of ngx_sprintf(), for the member "detail" */
 ngx_int_t ngx_http_gray_reply_problem(ngx_http_request_t *r,
     ngx_uint_t status, const char *format, ...);
+
+/* 405, with these in "Allow" */
+ngx_int_t ngx_http_gray_reply_allow(ngx_http_request_t *r,
+    ngx_uint_t methods);
 
 /* a text that is no JSON: 400 */
 ngx_int_t ngx_http_gray_reply_malformed(ngx_http_request_t *r,

@@ -354,6 +354,42 @@ ngx_http_gray_rules_set_slot(ngx_http_gray_rules_t *rules, ngx_uint_t i,
 }
 
 
+uint32_t
+ngx_http_gray_rules_share(ngx_http_gray_rules_t *rules, ngx_uint_t i)
+{
+    uint32_t                  n, start;
+    ngx_uint_t                k;
+    ngx_http_gray_segment_t  *segment;
+
+    if (rules->split.n == 0) {
+        return &rules->variants[i] == rules->baseline ? NGX_HTTP_GRAY_BUCKETS
+                                                      : 0;
+    }
+
+    n = 0;
+    start = 0;
+
+    for (k = 0; k < rules->split.n; k++) {
+        segment = &rules->split.segments[k];
+
+        if (segment->arm == i) {
+            n += segment->end - start;
+        }
+
+        start = segment->end;
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
+ngx_http_gray_rules_keyed(ngx_http_gray_rules_t *rules)
+{
+    return rules->keyed;
+}
+
+
 ngx_int_t
 ngx_http_gray_rules_verdict(ngx_http_gray_rules_t *rules, ngx_uint_t i,
     const ngx_http_gray_rules_ops_t *ops, void *ctx, ngx_str_t **name,

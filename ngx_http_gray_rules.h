@@ -100,6 +100,13 @@ ngx_str_t *ngx_http_gray_rules_rule(ngx_http_gray_rules_t *rules,
 void ngx_http_gray_rules_set_slot(ngx_http_gray_rules_t *rules, ngx_uint_t i,
     ngx_uint_t slot);
 
+/* how many buckets variant number "i" has by the weights */
+uint32_t ngx_http_gray_rules_share(ngx_http_gray_rules_t *rules,
+    ngx_uint_t i);
+
+/* are users told apart, or is every request drawn by chance? */
+ngx_uint_t ngx_http_gray_rules_keyed(ngx_http_gray_rules_t *rules);
+
 /* how many matches of patterns were given up, as they took too long */
 ngx_uint_t ngx_http_gray_rules_limited(ngx_http_gray_rules_t *rules);
 

@@ -24,6 +24,8 @@ my $suffix = 'must not end in "_upstream", "_reason", "_rule", "_bucket",'
     . ' other variables';
 my $prefix = 'must be in a location that is given by a prefix, as the API\'s'
     . ' paths begin where it ends';
+my $alone = 'must be in a location of its own, without the other one of'
+            . ' "gray_admin" and "gray_metrics"';
 my $variant = 'must be an upstream, then weight=N% from 0% to 100%';
 my $named = 'must be a letter, then letters, digits, "_", "-" or ".", at most'
     . ' 63 in all';
@@ -156,7 +158,7 @@ my @http = (
     map({ ("$_ x;" => here($_)) }
         qw(zone hash cookie salt baseline fallback variant match document)),
     'upstream u { server 127.0.0.1:1; variant a; }' => here('variant'),
-    'server { location / { gray_metrics; } }' => unknown('gray_metrics'),
+    'server { location / { gray_nothing; } }' => unknown('gray_nothing'),
 
     # gray_admin
 
@@ -176,6 +178,32 @@ my @http = (
     } qw(readonly remote)),
     'server { location / { gray_admin remote readonly x; } }' =>
         arguments('gray_admin'),
+
+    # gray_metrics
+
+    'gray_metrics;'            => here('gray_metrics'),
+    'server { gray_metrics; }' => here('gray_metrics'),
+    'server { location / { if ($uri) { gray_metrics; } } }' =>
+        here('gray_metrics'),
+    'server { location / { limit_except GET { gray_metrics; } } }' =>
+        here('gray_metrics'),
+    'server { location / { gray_metrics; gray_metrics remote; } }' =>
+        duplicate('gray_metrics'),
+    'server { location / { gray_admin; gray_metrics; } }' =>
+        qq("gray_metrics" directive $alone),
+    'server { location / { gray_metrics; gray_admin; } }' =>
+        qq("gray_admin" directive $alone),
+    map({
+        ("server { location / { gray_metrics $_; } }" =>
+             qq(invalid parameter "@{[ s/"//gr ]}", must be "remote" or)
+             . ' "ingress_nginx"')
+    } qw(readonly remotes Remote on ingress-nginx "")),
+    map({
+        ("server { location / { gray_metrics $_ $_; } }" =>
+             qq(duplicate parameter "$_"))
+    } qw(remote ingress_nginx)),
+    'server { location / { gray_metrics remote ingress_nginx x; } }' =>
+        arguments('gray_metrics'),
 );
 
 

@@ -1,0 +1,74 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAY_GATHER_H_INCLUDED_
+#define _NGX_HTTP_GRAY_GATHER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_gray_release.h"
+
+
+typedef struct ngx_http_gray_gather_variant_s  ngx_http_gray_gather_variant_t;
+
+
+/* a variant that is in the document of its release, or was counted, or both */
+
+struct ngx_http_gray_gather_variant_s {
+    ngx_http_gray_gather_variant_t  *next;
+
+    ngx_str_t                       name;
+    ngx_str_t                       labels;     /* these two are for whom it */
+    ngx_str_t                       alias;      /* is made */
+
+    ngx_uint_t                      present;    /* unsigned  present:1; it is
+                                                   in the document */
+    ngx_uint_t                      baseline;   /* unsigned  baseline:1; */
+    uint32_t                        share;      /* buckets */
+
+    ngx_uint_t                      counted;    /* unsigned  counted:1; it has
+                                                   counters: */
+    uint64_t                        live;
+    ngx_http_gray_counts_t          counts;     /* of all workers */
+};
+
+
+typedef struct {
+    ngx_http_gray_release_t        *release;
+    ngx_http_gray_rules_t          *rules;      /* of the live document, or
+                                                   NULL (memory) */
+    ngx_str_t                       labels;
+    ngx_http_gray_gather_variant_t  *variants;
+    ngx_http_gray_gather_variant_t **last;
+} ngx_http_gray_gather_release_t;
+
+
+/* the releases of a configuration, in their order */
+
+typedef struct {
+    ngx_pool_t                     *pool;       /* its own */
+    ngx_http_gray_main_conf_t      *gmcf;
+    ngx_http_gray_gather_release_t  *releases;
+    ngx_uint_t                      n;
+
+    /* processes that are there, for each zone in its order */
+    ngx_uint_t                     *entered;
+} ngx_http_gray_gather_t;
+
+
+/*
+ * Adds up what was counted until now, without a lock.  NULL (memory); to be
+ * freed by _destroy() before another event is handled.
+ */
+ngx_http_gray_gather_t *ngx_http_gray_gather_create(
+    ngx_http_gray_main_conf_t *gmcf, ngx_log_t *log);
+void ngx_http_gray_gather_destroy(ngx_http_gray_gather_t *gather);
+
+
+#endif /* _NGX_HTTP_GRAY_GATHER_H_INCLUDED_ */
