@@ -233,7 +233,7 @@ ngx_http_gray_gather_slot(ngx_http_gray_gather_t *gather,
 {
     uint64_t                   mark;
     ngx_str_t                  name;
-    ngx_http_gray_counted_t   *names;
+    ngx_http_gray_claim_t     *names;
     ngx_http_gray_counters_t  *counters;
 
     counters = release->release->counters;

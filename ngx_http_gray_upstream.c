@@ -117,6 +117,7 @@ ngx_http_gray_upstream_wrap(ngx_http_gray_passed_t *pass,
 
     pass->fallback = fallback;
 
+    pass->tried = 0;
     ngx_http_gray_upstream_spare(pass, pc);
 }
 
@@ -138,7 +139,7 @@ ngx_http_gray_upstream_take(ngx_http_gray_passed_t *pass,
 
 /*
  * nginx goes on while there are tries, so it is told of one more than the
- * variant's peers have; they themselves never see it.
+ * variant's peers have, if it may have so many; they themselves never see it.
  */
 
 static void
@@ -149,10 +150,10 @@ ngx_http_gray_upstream_spare(ngx_http_gray_passed_t *pass,
 
     most = pass->request->upstream->conf->next_upstream_tries;
 
-    pass->spare = (most == 0 || most > pc->tries);
-    pass->tried = 0;
+    pass->spare = (most == 0 || most > pass->tried + pc->tries);
 
     pc->tries += pass->spare;
+    pass->tries = pc->tries;
 }
 
 
@@ -292,11 +293,10 @@ ngx_http_gray_upstream_free(ngx_peer_connection_t *pc, void *data,
 
     if (pass->request->upstream->header_sent) {
         pass->fallback = NULL;
-        return;
-    }
 
-    pc->tries += pass->spare;
-    pass->tries = pc->tries;
+    } else {
+        ngx_http_gray_upstream_spare(pass, pc);
+    }
 }
 
 

@@ -157,7 +157,7 @@ for my $case (
 # a module whose handler of that phase comes first, whichever is loaded first
 
 SKIP: {
-    my @modules = lua();
+    my @modules = Test::Gray->lua;
 
     skip('no lua module, or not for this nginx', 4) unless @modules;
 
@@ -232,17 +232,4 @@ sub logged {
     push @$lines, @lines;
 
     return map { s/\[\d{2,}\]/[#]/r } @lines;
-}
-
-
-# the modules of the packages, where nginx is that of the package
-
-sub lua {
-    my ($path) = Test::Gray->banner =~ m{--modules-path=(\S+)};
-    my @modules = map { "$path/${_}_module.so" }
-                  qw(ndk_http ngx_http_lua) if defined $path;
-
-    return if Test::Gray->module eq '' || !@modules || grep { !-e } @modules;
-
-    return @modules;
 }

@@ -192,8 +192,15 @@ for my $name (keys %release) {
 }
 
 
-sub upstreams {
-    return map { "    upstream up_$_ { $canary{$_} }\n" } sort keys %canary;
+# connections are kept where that is said, and not by nginx's own default
+
+sub upstream {
+    my ($name, $servers) = @_;
+
+    $servers .= ' keepalive 0;'
+        if $servers !~ /keepalive/ && $t->version_at_least('1.29.7');
+
+    return "    upstream up_$name { $servers }\n";
 }
 
 
@@ -232,7 +239,18 @@ END
 }
 
 
-my $http = join '', upstreams(), map({ release($_) } sort keys %release),
+my %baseline = (
+    base      => server('v1'),
+    base_kept => server('v1') . 'keepalive 4;',
+    several   => $two . server('v1', 'backup'),
+    php       => server('php'),
+    no_php    => server('dead'),
+);
+
+my %upstream = (%canary, %baseline);
+
+my $http = join '', map({ upstream($_, $upstream{$_}) } sort keys %upstream),
+    map({ release($_) } sort keys %release),
     "    server {\n        listen 127.0.0.1:%%PORT%%;\n",
     map({ location($_) } sort keys %location), <<'END';
         location = /php {
@@ -245,20 +263,10 @@ my $http = join '', upstreams(), map({ release($_) } sort keys %release),
     }
 END
 
-my ($base, $base_kept) = (server('v1'), server('v1') . 'keepalive 4;');
-my $several = $two . server('v1', 'backup');
-my ($php, $dead) = (server('php'), server('dead'));
-
 $t->config(<<"END")->start;
 http {
     gray_zone gray 16m document=1k;
     variables_hash_bucket_size 128;
-
-    upstream up_base { $base }
-    upstream up_base_kept { $base_kept }
-    upstream up_several { $several }
-    upstream up_php { $php }
-    upstream up_no_php { $dead }
 
     gray_release php {
         zone gray;

@@ -51,7 +51,7 @@ END
 
 $t->config(<<"END")->start;
 http {
-    gray_zone gray 2m;
+    gray_zone gray 4m;
 
     upstream v1.example.test { server 127.0.0.1:%%PORT_v1%%; keepalive 4; }
 

@@ -278,6 +278,19 @@ sub has {
 }
 
 
+# the modules of the packages, where nginx is that of the package
+
+sub lua {
+    my ($path) = banner() =~ m{--modules-path=(\S+)};
+    my @modules = map { "$path/${_}_module.so" }
+                  qw(ndk_http ngx_http_lua) if defined $path;
+
+    return if module() eq '' || !@modules || grep { !-e } @modules;
+
+    return @modules;
+}
+
+
 # -- configuration
 
 sub config {
