@@ -648,34 +648,24 @@ ngx_http_gray_request_header_filter(ngx_http_request_t *r)
 }
 
 
+/* the first one has its place in the decision */
+
 ngx_http_gray_passed_t *
-ngx_http_gray_request_pass(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision, ngx_uint_t first)
+ngx_http_gray_request_again(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision)
 {
-    ngx_http_gray_passed_t  *pass, **last;
+    ngx_http_gray_passed_t  *pass, *last;
 
-    pass = &decision->pass;
-    last = &decision->passes;
-
-    if (*last) {
-        pass = ngx_palloc(r->pool, sizeof(ngx_http_gray_passed_t));
-        if (pass == NULL) {
-            return NULL;
-        }
-
-        while (*last) {
-            last = &(*last)->next;
-        }
+    pass = ngx_palloc(r->pool, sizeof(ngx_http_gray_passed_t));
+    if (pass == NULL) {
+        return NULL;
     }
 
-    *last = pass;
+    for (last = decision->passes; last->next; last = last->next) {
+        /* void */
+    }
 
-    pass->request = r;
-    pass->first = first;
-    pass->end = (ngx_uint_t) -1;
-    pass->fell_back = 0;
-    pass->no_live = 0;
-    pass->next = NULL;
+    last->next = pass;
 
     return pass;
 }

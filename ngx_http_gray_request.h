@@ -110,12 +110,9 @@ ngx_http_gray_decision_t *ngx_http_gray_request_decide(ngx_http_request_t *r,
 ngx_http_gray_decision_t *ngx_http_gray_request_decided(
     ngx_http_request_t *r, ngx_http_gray_release_t *release);
 
-/*
- * Notes that "r" is passed to the peers of the variant, and that its attempts
- * begin with state number "first".  NULL (memory).
- */
-ngx_http_gray_passed_t *ngx_http_gray_request_pass(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision, ngx_uint_t first);
+/* memory for one more pass, or NULL */
+ngx_http_gray_passed_t *ngx_http_gray_request_again(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision);
 
 /*
  * In the log phase: none is made from now on.  Those of a main request; NULL
@@ -137,6 +134,39 @@ ngx_http_gray_request_live(ngx_http_gray_decision_t *decision)
 
         (void) __atomic_fetch_add(decision->live, 1, __ATOMIC_RELAXED);
     }
+}
+
+
+/*
+ * Notes that "r" is passed to the peers of the variant, and that its attempts
+ * begin with state number "first".  NULL (memory).
+ */
+
+static ngx_inline ngx_http_gray_passed_t *
+ngx_http_gray_request_pass(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision, ngx_uint_t first)
+{
+    ngx_http_gray_passed_t  *pass;
+
+    if (decision->passes == NULL) {
+        pass = &decision->pass;
+        decision->passes = pass;
+
+    } else {
+        pass = ngx_http_gray_request_again(r, decision);
+        if (pass == NULL) {
+            return NULL;
+        }
+    }
+
+    pass->request = r;
+    pass->first = first;
+    pass->end = (ngx_uint_t) -1;
+    pass->fell_back = 0;
+    pass->no_live = 0;
+    pass->next = NULL;
+
+    return pass;
 }
 
 
