@@ -19,7 +19,7 @@
 #include "ngx_http_gray_shm.h"
 
 
-#define NGX_HTTP_GRAY_VERSION  "0.2.0"
+#define NGX_HTTP_GRAY_VERSION  "0.3.0"
 
 
 /* what a release, as it is compiled in this process, has to do without */

@@ -9,6 +9,7 @@ use strict;
 use warnings;
 
 use File::Copy;
+use File::Spec;
 use FindBin;
 use Test::More;
 
@@ -61,8 +62,27 @@ for my $name (@configurations) {
            "$name is accepted without a warning");
 }
 
+# those for Prometheus name each other
+
+$used{'watch-prometheus.yml'} = 1;
+$used{'watch-rules.yml'} = slurp("$examples/watch-prometheus.yml")
+                           =~ /^rule_files:\n  - watch-rules\.yml$/m;
+
 for my $name (grep { !/\.conf$/ && $_ ne 'README.md' } @files) {
     ok($used{$name}, "$name is used");
+}
+
+SKIP: {
+    my ($promtool) = grep { -x } map { "$_/promtool" } File::Spec->path;
+
+    skip 'no promtool', 1 unless $promtool;
+
+    # it checks the rules that the configuration names, too
+
+    my ($status, undef, $said) = capture($promtool, 'check', 'config',
+                                         $t->dir . '/watch-prometheus.yml');
+
+    is($status, 0, 'Prometheus accepts its configuration') or diag($said);
 }
 
 $t->done;
