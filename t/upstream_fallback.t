@@ -139,6 +139,15 @@ my %canary = (
     dead_kept  => "$two keepalive 4;",
 );
 
+my %upstream = (
+    %canary,
+    base      => server('v1'),
+    base_kept => server('v1') . 'keepalive 4;',
+    several   => $two . server('v1', 'backup'),
+    php       => server('php'),
+    no_php    => server('dead'),
+);
+
 # other releases: the canary's upstream, the baseline's, and a directive
 
 my %release = (
@@ -238,16 +247,6 @@ sub location {
 END
 }
 
-
-my %baseline = (
-    base      => server('v1'),
-    base_kept => server('v1') . 'keepalive 4;',
-    several   => $two . server('v1', 'backup'),
-    php       => server('php'),
-    no_php    => server('dead'),
-);
-
-my %upstream = (%canary, %baseline);
 
 my $http = join '', map({ upstream($_, $upstream{$_}) } sort keys %upstream),
     map({ release($_) } sort keys %release),
