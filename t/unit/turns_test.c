@@ -98,7 +98,7 @@ typedef struct {
 
 
 static const kind_t  kinds[] = {
-    { "steady", 20, 0, 0, 0 },
+    { "steady", 7, 0, 0, 0 },
     { "gaps", 200, 500, 50, 0 },
     { "busy", 3000, 200, 1000, 0 },
     { "wrapping", 200, 100, 0, (uint64_t) -1000 }
