@@ -188,7 +188,9 @@ ngx_http_gray_accept_q(ngx_str_t *value)
 
     for (i = 2; i < value->len; i++) {
 
-        if (value->data[i] < '0' || value->data[i] > '9') {
+        if (value->data[i] < '0' || value->data[i] > '9'
+            || (value->data[0] == '1' && value->data[i] != '0'))
+        {
             return NGX_ERROR;
         }
 
@@ -196,7 +198,7 @@ ngx_http_gray_accept_q(ngx_str_t *value)
         scale /= 10;
     }
 
-    return q > 1000 ? NGX_ERROR : q;
+    return q;
 }
 
 
