@@ -10,14 +10,12 @@
  */
 
 
-#include "unit.h"
+#include "zone.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 
-#include "ngx_http_gray_shm.h"
+#include "ngx_http_gray_counters.h"
 
 /*
  * The wrappers to be linked: __wrap_malloc, __wrap_calloc, __wrap_realloc,
@@ -48,14 +46,6 @@ typedef struct {
 } told_t;
 
 
-/* a child says that it is there, then waits until its parent closes "go" */
-
-typedef struct {
-    int           ready[2];
-    int           go[2];
-} gate_t;
-
-
 /* the first bytes of a text that can be checked; the rest follows from it */
 
 typedef struct {
@@ -64,15 +54,12 @@ typedef struct {
 } head_t;
 
 
-static char              line[512];
-static ngx_log_t         quiet;
-static ngx_shm_zone_t    shm_zone;
-static uint64_t          seed;
+static uint64_t                seed;
 
 /* calls that make a mutex, and the one that fails (0: none) */
 
-static ngx_uint_t        mutex_calls;
-static ngx_uint_t        mutex_failing;
+static ngx_uint_t              mutex_calls;
+static ngx_uint_t              mutex_failing;
 
 /* a block that is written while it is read, and how often it will be */
 
@@ -114,86 +101,6 @@ __wrap_pthread_mutex_init(pthread_mutex_t *mutex,
 }
 
 
-static void
-keep_line(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
-{
-    (void) log;
-    (void) level;
-
-    len = ngx_min(len, sizeof(line) - 1);
-    memcpy(line, buf, len);
-    line[len] = '\0';
-}
-
-
-static void *
-map(size_t size)
-{
-    void  *p;
-
-    p = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_ANON|MAP_SHARED, -1, 0);
-    assert_ptr_not_equal(p, MAP_FAILED);
-
-    return p;
-}
-
-
-/* memory with a slab pool in it, as nginx hands it to the init handler */
-
-static void
-create(ngx_http_gray_zone_t *zone, size_t size, size_t document)
-{
-    ngx_slab_pool_t  *sp;
-
-    memset(zone, 0, sizeof(ngx_http_gray_zone_t));
-
-    shm_zone.shm.addr = map(size);
-    shm_zone.shm.size = size;
-    shm_zone.shm.name = string("gray");
-    shm_zone.shm.log = &quiet;
-
-    sp = (ngx_slab_pool_t *) shm_zone.shm.addr;
-    sp->end = shm_zone.shm.addr + size;
-    sp->min_shift = 3;
-    sp->addr = shm_zone.shm.addr;
-
-    assert_int_equal(ngx_shmtx_create(&sp->mutex, &sp->lock, NULL), NGX_OK);
-    ngx_slab_init(sp);
-
-    zone->shm_zone = &shm_zone;
-    zone->document = document;
-}
-
-
-static void
-destroy(void)
-{
-    assert_int_equal(munmap(shm_zone.shm.addr, shm_zone.shm.size), 0);
-}
-
-
-static ngx_http_gray_block_t *
-block_of(ngx_http_gray_zone_t *zone, const char *name)
-{
-    ngx_str_t               s;
-    ngx_uint_t              fits;
-    ngx_http_gray_block_t  *block;
-
-    s = string(name);
-
-    block = ngx_http_gray_shm_find(zone, &s);
-
-    if (block == NULL) {
-        fits = ngx_http_gray_shm_fits(zone, 1);
-        block = ngx_http_gray_shm_add(zone, &s);
-
-        assert_int_equal(fits, block != NULL);
-    }
-
-    return block;
-}
-
-
 static ngx_int_t
 publish(ngx_http_gray_zone_t *zone, ngx_http_gray_block_t *block,
     const char *data, size_t len, ngx_http_gray_origin_e origin)
@@ -212,98 +119,16 @@ publish(ngx_http_gray_zone_t *zone, ngx_http_gray_block_t *block,
 }
 
 
-/* a child that ends in fn()'s status */
-
-static pid_t
-spawn(int (*fn)(ngx_http_gray_zone_t *zone, void *data),
-    ngx_http_gray_zone_t *zone, void *data)
-{
-    pid_t  pid;
-
-    pid = fork();
-    assert_true(pid >= 0);
-
-    if (pid == 0) {
-        ngx_pid = getpid();
-
-        /* nobody is to wait for a child that hangs */
-
-        alarm(120);
-        _exit(fn(zone, data));
-    }
-
-    return pid;
-}
-
-
-static int
-status_of(pid_t pid)
-{
-    int  status;
-
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-
-    return status;
-}
-
-
-static void
-open_gate(gate_t *gate)
-{
-    assert_int_equal(pipe(gate->ready), 0);
-    assert_int_equal(pipe(gate->go), 0);
-}
-
-
-/* in a child: its own end of "go" would keep that open */
-
-static void
-at_gate(gate_t *gate)
-{
-    char  c;
-
-    (void) close(gate->go[1]);
-
-    if (write(gate->ready[1], "", 1) != 1 || read(gate->go[0], &c, 1) != 0) {
-        _exit(9);
-    }
-}
-
-
-static void
-await_gate(gate_t *gate, ngx_uint_t n)
-{
-    char  c;
-
-    while (n--) {
-        assert_int_equal(read(gate->ready[0], &c, 1), 1);
-    }
-}
-
-
-static void
-leave_gate(gate_t *gate)
-{
-    (void) close(gate->go[1]);
-}
-
-
-static void
-close_gate(gate_t *gate)
-{
-    (void) close(gate->ready[0]);
-    (void) close(gate->ready[1]);
-    (void) close(gate->go[0]);
-}
-
-
 static void
 test_blocks(void **state)
 {
     size_t                  from[2], to[2], last;
+    u_char                 *at;
     ngx_uint_t              i, n;
     ngx_http_gray_zone_t    zone, other;
     ngx_http_gray_block_t  *block[4], *b;
+
+    static const size_t  counters[] = { 0, 1, 8192, 100001 };
 
     static const char *names[] = {
         "checkout", "check", "checkout_2",
@@ -319,9 +144,10 @@ test_blocks(void **state)
     last = ngx_http_gray_shm_free(&zone);
 
     for (i = 0; i < 4; i++) {
-        block[i] = block_of(&zone, names[i]);
+        block[i] = block_with(&zone, names[i], counters[i]);
         assert_non_null(block[i]);
         assert_int_equal(block[i]->size, 10001);
+        assert_int_equal(block[i]->counters_size, counters[i]);
         assert_int_equal(ngx_http_gray_shm_word(block[i]), 0);
         assert_int_equal(block[i]->degraded, 0);
         assert_string_equal((char *) block[i]->name, names[i]);
@@ -339,9 +165,34 @@ test_blocks(void **state)
         assert_true(to[0] <= from[1]);
         assert_true(shm_zone.shm.addr + from[0] >= (u_char *) (block[i] + 1));
 
+        /* and so do counters, which share no line of the cache with them */
+
+        at = ngx_http_gray_shm_counters(&zone, block[i]);
+        assert_int_equal(at != NULL, counters[i] != 0);
+
+        if (at) {
+            assert_int_equal((uintptr_t) at % 64, 0);
+            assert_true(at >= shm_zone.shm.addr + to[1]);
+            assert_true(at + counters[i]
+                        <= zone.shpool->end - ngx_http_gray_shm_free(&zone));
+        }
+
         assert_true(ngx_http_gray_shm_free(&zone) < last);
         last = ngx_http_gray_shm_free(&zone);
     }
+
+    /* all that are written to their last byte leave the rest alone */
+
+    for (i = 1; i < 4; i++) {
+        memset(ngx_http_gray_shm_counters(&zone, block[i]), 'x', counters[i]);
+    }
+
+    for (i = 0; i < 4; i++) {
+        assert_string_equal((char *) block[i]->name, names[i]);
+        assert_int_equal(block[i]->counters_size, counters[i]);
+    }
+
+    assert_int_equal(ngx_http_gray_shm_free(&zone), last);
 
     /* the same by name, in the same order, in this process or another */
 
@@ -353,9 +204,12 @@ test_blocks(void **state)
     assert_int_equal(ngx_http_gray_shm_attach(&other), NGX_OK);
 
     for (i = 4; i-- > 0; /* void */) {
-        assert_ptr_equal(block_of(&zone, names[i]), block[i]);
+        assert_ptr_equal(block_with(&zone, names[i], 5000), block[i]);
         assert_ptr_equal(block_of(&other, names[i]), block[i]);
         assert_int_equal(block[i]->size, 10001);
+        assert_int_equal(block[i]->counters_size, counters[i]);
+        assert_ptr_equal(ngx_http_gray_shm_counters(&other, block[i]),
+                         ngx_http_gray_shm_counters(&zone, block[i]));
     }
 
     assert_int_equal(ngx_http_gray_shm_free(&zone), last);
@@ -400,7 +254,13 @@ test_layout(void **state)
 }
 
 
-/* without its mutex there is no zone, and nobody finds one */
+/* for the zone's lock and that of each entry, all that is wrapped above */
+
+#define MUTEX_CALLS  (4 * (1 + NGX_HTTP_GRAY_ENTRIES))
+
+
+/* without its mutexes there is no zone, and nobody finds one */
+
 
 static void
 test_mutex(void **state)
@@ -410,7 +270,7 @@ test_mutex(void **state)
 
     (void) state;
 
-    for (n = 1; n <= 5; n++) {
+    for (n = 1; n <= MUTEX_CALLS + 1; n++) {
         create(&zone, 256 * 1024, 4096);
 
         line[0] = '\0';
@@ -436,14 +296,14 @@ test_mutex(void **state)
         destroy();
     }
 
-    assert_int_equal(n, 5);
+    assert_int_equal(n, MUTEX_CALLS + 1);
 }
 
 
 /* does a zone of so many pages take n blocks? */
 
 static ngx_uint_t
-takes(size_t pages, size_t document, ngx_uint_t n)
+takes(size_t pages, size_t document, size_t counters, ngx_uint_t n)
 {
     char                  name[32];
     ngx_uint_t            i;
@@ -457,7 +317,7 @@ takes(size_t pages, size_t document, ngx_uint_t n)
         for ( /* void */ ; i < n; i++) {
             sprintf(name, "r%lu", (unsigned long) i);
 
-            if (block_of(&zone, name) == NULL) {
+            if (block_with(&zone, name, counters) == NULL) {
                 break;
             }
         }
@@ -469,12 +329,60 @@ takes(size_t pages, size_t document, ngx_uint_t n)
 }
 
 
+/* what is told to be needed is needed, and does */
+
+static void
+check_need(size_t document, size_t counters, ngx_uint_t n)
+{
+    size_t                need, low, high, middle;
+    ngx_http_gray_zone_t  zone;
+
+    memset(&zone, 0, sizeof(ngx_http_gray_zone_t));
+    zone.document = document;
+
+    need = ngx_http_gray_shm_need(&zone,
+                                  n * ngx_http_gray_shm_pages(&zone,
+                                                              counters));
+    assert_int_equal(need % ngx_pagesize, 0);
+
+    if (!takes(need / ngx_pagesize, document, counters, n)) {
+        fail_msg("%lu releases of %lu bytes and %lu of counters need more "
+                 "than %lu",
+                 (unsigned long) n, (unsigned long) document,
+                 (unsigned long) counters, (unsigned long) need);
+    }
+
+    /* what less would do */
+
+    low = 2;
+    high = need / ngx_pagesize;
+
+    while (low < high) {
+        middle = (low + high) / 2;
+
+        if (takes(middle, document, counters, n)) {
+            high = middle;
+
+        } else {
+            low = middle + 1;
+        }
+    }
+
+    if (need != high * ngx_pagesize) {
+        fail_msg("%lu releases of %lu bytes and %lu of counters need %lu, "
+                 "not %lu",
+                 (unsigned long) n, (unsigned long) document,
+                 (unsigned long) counters,
+                 (unsigned long) (high * ngx_pagesize), (unsigned long) need);
+    }
+}
+
+
 static void
 test_need(void **state)
 {
-    size_t                need, low, high, middle;
-    ngx_uint_t            i, k;
-    ngx_http_gray_zone_t  zone;
+    size_t      counters[5];
+    ngx_uint_t  i, k, m;
 
     static const size_t  documents[] = {
         1024, 1025, 4096, 5000, 16384, 65536, 65537, 100000, 1048576
@@ -483,47 +391,22 @@ test_need(void **state)
 
     (void) state;
 
+    counters[0] = 0;
+    counters[1] = 1;
+    counters[2] = 4096;
+    counters[3] = ngx_http_gray_counters_size(3, 4);
+    counters[4] = ngx_http_gray_counters_size(NGX_HTTP_GRAY_COUNTED_VARIANTS,
+                                              NGX_HTTP_GRAY_COUNTED_WORKERS);
+
     for (i = 0; i < ITEMS(documents); i++) {
         for (k = 0; k < ITEMS(counts); k++) {
+            for (m = 0; m < ITEMS(counters); m++) {
 
-            if (documents[i] * counts[k] > 8 * 1024 * 1024) {
-                continue;
-            }
-
-            memset(&zone, 0, sizeof(ngx_http_gray_zone_t));
-            zone.document = documents[i];
-
-            need = ngx_http_gray_shm_need(&zone, counts[k]);
-            assert_int_equal(need % ngx_pagesize, 0);
-
-            if (!takes(need / ngx_pagesize, documents[i], counts[k])) {
-                fail_msg("%lu releases of %lu bytes need more than %lu",
-                         (unsigned long) counts[k],
-                         (unsigned long) documents[i], (unsigned long) need);
-            }
-
-            /* what less would do */
-
-            low = 2;
-            high = need / ngx_pagesize;
-
-            while (low < high) {
-                middle = (low + high) / 2;
-
-                if (takes(middle, documents[i], counts[k])) {
-                    high = middle;
-
-                } else {
-                    low = middle + 1;
+                if ((documents[i] + counters[m] / 2) * counts[k]
+                    <= 8 * 1024 * 1024)
+                {
+                    check_need(documents[i], counters[m], counts[k]);
                 }
-            }
-
-            if (need != high * ngx_pagesize) {
-                fail_msg("%lu releases of %lu bytes need %lu, not %lu",
-                         (unsigned long) counts[k],
-                         (unsigned long) documents[i],
-                         (unsigned long) (high * ngx_pagesize),
-                         (unsigned long) need);
             }
         }
     }
@@ -536,8 +419,8 @@ static void
 test_full(void **state)
 {
     char                   name[32];
-    size_t                 need, free;
-    ngx_uint_t             i, n;
+    size_t                 need, free, pages;
+    ngx_uint_t             i, k, n;
     ngx_http_gray_zone_t   zone, larger;
     ngx_http_gray_block_t *b;
 
@@ -546,13 +429,13 @@ test_full(void **state)
     create(&zone, 200 * ngx_pagesize, 65536);
     assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
 
-    /* of two sizes */
+    /* of two sizes, and two of counters */
 
     for (n = 0; /* void */ ; n++) {
         zone.document = (n % 2) ? 65536 : 10000;
         sprintf(name, "r%lu", (unsigned long) n);
 
-        if (block_of(&zone, name) == NULL) {
+        if (block_with(&zone, name, (n % 3) ? 9000 : 0) == NULL) {
             break;
         }
     }
@@ -562,7 +445,7 @@ test_full(void **state)
     /* what did not fit left nothing behind */
 
     free = ngx_http_gray_shm_free(&zone);
-    assert_null(block_of(&zone, "another_one"));
+    assert_null(block_with(&zone, "another_one", (n % 3) ? 9000 : 0));
     assert_int_equal(ngx_http_gray_shm_free(&zone), free);
 
     i = 0;
@@ -577,25 +460,41 @@ test_full(void **state)
     assert_int_equal(i, n);
 
     zone.document = 65536;
-    need = ngx_http_gray_shm_need(&zone, 3);
+    pages = 3 * ngx_http_gray_shm_pages(&zone, 30000);
+    need = ngx_http_gray_shm_need(&zone, pages);
     destroy();
 
-    create(&larger, need, 65536);
-    assert_int_equal(ngx_http_gray_shm_attach(&larger), NGX_OK);
+    for (k = 0; k < 2; k++) {
+        create(&larger, need - k * ngx_pagesize, 65536);
+        assert_int_equal(ngx_http_gray_shm_attach(&larger), NGX_OK);
 
-    for (i = 0; i < n + 3; i++) {
-        larger.document = (i % 2 || i >= n) ? 65536 : 10000;
-        sprintf(name, "r%lu", (unsigned long) i);
-        assert_non_null(block_of(&larger, name));
+        for (i = 0; i < n; i++) {
+            larger.document = (i % 2) ? 65536 : 10000;
+            sprintf(name, "r%lu", (unsigned long) i);
+            assert_non_null(block_with(&larger, name, (i % 3) ? 9000 : 0));
+        }
+
+        /* a page less does not take the three, but two of them */
+
+        larger.document = 65536;
+        assert_int_equal(ngx_http_gray_shm_fits(&larger, pages), k == 0);
+
+        for (i = n; i < n + 3; i++) {
+            sprintf(name, "r%lu", (unsigned long) i);
+            b = block_with(&larger, name, 30000);
+            assert_int_equal(b != NULL, k == 0 || i < n + 2);
+        }
+
+        destroy();
     }
-
-    destroy();
 
     /* no room for a header even */
 
     create(&zone, ngx_pagesize, 65536);
     assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_ERROR);
-    assert_true(ngx_http_gray_shm_need(&zone, 1) > 2 * 65536);
+    assert_true(ngx_http_gray_shm_need(&zone,
+                                       ngx_http_gray_shm_pages(&zone, 0))
+                > 2 * 65536);
     destroy();
 }
 
@@ -606,16 +505,17 @@ static void
 test_area(void **state)
 {
     u_char                *area;
-    size_t                 i, need, without;
+    size_t                 i, need, pages, without;
     ngx_http_gray_zone_t   zone, other;
 
     (void) state;
 
     memset(&zone, 0, sizeof(ngx_http_gray_zone_t));
     zone.document = 4096;
-    without = ngx_http_gray_shm_need(&zone, 3);
+    pages = ngx_http_gray_shm_pages(&zone, 0);
+    without = ngx_http_gray_shm_need(&zone, 3 * pages);
     zone.area = 5 * ngx_pagesize - 1;
-    need = ngx_http_gray_shm_need(&zone, 3);
+    need = ngx_http_gray_shm_need(&zone, 3 * pages);
     assert_in_range(need, without + 5 * ngx_pagesize,
                     without + 6 * ngx_pagesize);
 
@@ -624,13 +524,13 @@ test_area(void **state)
     create(&zone, need - ngx_pagesize, 4096);
     zone.area = 5 * ngx_pagesize - 1;
     assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
-    assert_int_equal(ngx_http_gray_shm_fits(&zone, 3), 0);
+    assert_int_equal(ngx_http_gray_shm_fits(&zone, 3 * pages), 0);
     destroy();
 
     create(&zone, need, 4096);
     zone.area = 5 * ngx_pagesize - 1;
     assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
-    assert_int_equal(ngx_http_gray_shm_fits(&zone, 3), 1);
+    assert_int_equal(ngx_http_gray_shm_fits(&zone, 3 * pages), 1);
 
     area = ngx_http_gray_shm_area(&zone);
     assert_non_null(area);
@@ -643,9 +543,9 @@ test_area(void **state)
 
     /* it is there: blocks need no more than themselves */
 
-    assert_int_equal(ngx_http_gray_shm_fits(&zone, 3), 1);
-    assert_int_equal(ngx_http_gray_shm_fits(&zone, 4), 0);
-    assert_int_equal(ngx_http_gray_shm_need(&zone, 3), need);
+    assert_int_equal(ngx_http_gray_shm_fits(&zone, 3 * pages), 1);
+    assert_int_equal(ngx_http_gray_shm_fits(&zone, 4 * pages), 0);
+    assert_int_equal(ngx_http_gray_shm_need(&zone, 3 * pages), need);
 
     assert_non_null(block_of(&zone, "a"));
     assert_non_null(block_of(&zone, "b"));
@@ -751,7 +651,7 @@ test_outdated(void **state)
 static void
 test_turn(void **state)
 {
-    ngx_uint_t            i;
+    ngx_uint_t            i, turn;
     ngx_http_gray_zone_t  zone, other;
 
     static const struct {
@@ -771,9 +671,28 @@ test_turn(void **state)
     for (i = 0; i < ITEMS(tests); i++) {
         ngx_current_msec = tests[i].now;
 
-        assert_int_equal(ngx_http_gray_shm_turn(&zone, 1000), tests[i].turn);
-        assert_int_equal(ngx_http_gray_shm_turn(&other, 1000), 0);
+        /* of what is to be done, the one is not in the way of the other */
+
+        for (turn = 0; turn < NGX_HTTP_GRAY_TURNS; turn++) {
+            assert_int_equal(ngx_http_gray_shm_turn(&zone, turn, 1000),
+                             tests[i].turn);
+            assert_int_equal(ngx_http_gray_shm_turn(&other, turn, 1000), 0);
+        }
     }
+
+    /* nor does it put it off */
+
+    ngx_current_msec = 20000;
+    assert_int_equal(ngx_http_gray_shm_turn(&zone, NGX_HTTP_GRAY_TURN_TICK,
+                                            1000), 1);
+    ngx_current_msec = 20999;
+    assert_int_equal(ngx_http_gray_shm_turn(&zone, NGX_HTTP_GRAY_TURN_TICK,
+                                            1000), 0);
+    assert_int_equal(ngx_http_gray_shm_turn(&zone, NGX_HTTP_GRAY_TURN_FOLLOW,
+                                            1000), 1);
+    ngx_current_msec = 21000;
+    assert_int_equal(ngx_http_gray_shm_turn(&zone, NGX_HTTP_GRAY_TURN_TICK,
+                                            1000), 1);
 
     destroy();
 }
@@ -1552,28 +1471,7 @@ main(void)
         cmocka_unit_test(test_heirs)
     };
 
-    static ngx_cycle_t  cycle;
-
-    ngx_pid = getpid();
-    ngx_pagesize = getpagesize();
-
-    for (ngx_pagesize_shift = 0;
-         (ngx_uint_t) 1 << ngx_pagesize_shift < ngx_pagesize;
-         ngx_pagesize_shift++)
-    {
-        /* void */
-    }
-
-    ngx_slab_sizes_init();
-
-    ngx_time_init();
-    ngx_use_stderr = 0;
-
-    quiet.log_level = NGX_LOG_EMERG;
-    quiet.writer = keep_line;
-
-    cycle.log = &quiet;
-    ngx_cycle = &cycle;
+    prepare();
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
