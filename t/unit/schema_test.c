@@ -592,8 +592,9 @@ test_many(void **state)
     "must not be \"decisions\" nor begin with \"geo\", which name other "     \
     "variables"
 #define SUFFIX                                                                \
-    "must not end in \"_upstream\", \"_reason\", \"_rule\", \"_bucket\" or "  \
-    "\"_revision\", which name other variables"
+    "must not end in \"_upstream\", \"_reason\", \"_rule\", \"_bucket\", "    \
+    "\"_revision\", \"_outcome\", \"_failures\" or \"_header_time\", which "   \
+    "name other variables"
 
 static const struct {
     const char  *name;
@@ -634,6 +635,9 @@ static const struct {
     { "a_rule", SUFFIX },
     { "a_bucket", SUFFIX },
     { "a_revision", SUFFIX },
+    { "a_outcome", SUFFIX },
+    { "a_failures", SUFFIX },
+    { "a_header_time", SUFFIX },
     { "a_b_rule", SUFFIX }
 };
 
