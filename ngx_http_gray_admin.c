@@ -18,6 +18,7 @@
 #include "ngx_http_gray_metrics.h"
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_reply.h"
+#include "ngx_http_gray_stats.h"
 #include "ngx_http_gray_upload.h"
 #include "ngx_http_gray_view.h"
 
@@ -54,6 +55,10 @@ static ngx_int_t ngx_http_gray_admin_change(ngx_http_request_t *r,
 static ngx_int_t ngx_http_gray_admin_history(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_explain(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_stats(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_reset(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_lists(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
@@ -98,6 +103,12 @@ static ngx_http_gray_route_t  ngx_http_gray_routes[] = {
     { NGX_HTTP_POST, NGX_HTTP_GRAY_BODY,
       ngx_string("releases/*/explain"), ngx_http_gray_admin_explain },
 
+    { NGX_HTTP_GRAY_READS, NGX_HTTP_GRAY_WINDOW,
+      ngx_string("releases/*/stats"), ngx_http_gray_admin_stats },
+
+    { NGX_HTTP_POST, NGX_HTTP_GRAY_RESETS,
+      ngx_string("releases/*/stats/reset"), ngx_http_gray_admin_reset },
+
     { NGX_HTTP_GRAY_READS, NGX_HTTP_GRAY_LIST,
       ngx_string("lists"), ngx_http_gray_admin_lists },
 
@@ -131,7 +142,9 @@ ngx_http_gray_admin_handler(ngx_http_request_t *r)
         return answer;
     }
 
-    if (!(call.flags & (NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_BODY))) {
+    if (!(call.flags & (NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_RESETS
+                        |NGX_HTTP_GRAY_BODY)))
+    {
         return call.handler(r, &call);
     }
 
@@ -189,7 +202,9 @@ ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
         return NGX_DONE;
     }
 
-    if (glcf->readonly && (call->flags & NGX_HTTP_GRAY_WRITES)) {
+    if (glcf->readonly
+        && (call->flags & (NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_RESETS)))
+    {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_FORBIDDEN,
                                 "nothing can be changed here: the location "
                                 "has \"gray_admin readonly\"");
@@ -263,8 +278,10 @@ ngx_http_gray_admin_route(ngx_http_request_t *r, ngx_http_gray_call_t *call,
                                 "there are releases, releases/NAME, "
                                 "releases/NAME/history, "
                                 "releases/NAME/revert, "
-                                "releases/NAME/explain, lists, lists/NAME, "
-                                "status and metrics");
+                                "releases/NAME/explain, "
+                                "releases/NAME/stats, "
+                                "releases/NAME/stats/reset, lists, "
+                                "lists/NAME, status and metrics");
         return NGX_DONE;
     }
 
@@ -465,6 +482,20 @@ static ngx_int_t
 ngx_http_gray_admin_explain(ngx_http_request_t *r, ngx_http_gray_call_t *call)
 {
     return ngx_http_gray_explain(r, call->release, &call->body);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_stats(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_stats(r, call->release, call->window);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_reset(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_stats_reset(r, call->release);
 }
 
 

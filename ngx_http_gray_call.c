@@ -15,6 +15,9 @@
 
 #define NGX_HTTP_GRAY_SURPLUS  65536    /* bytes of a body over a document */
 
+#define NGX_HTTP_GRAY_WINDOW_MIN  10    /* seconds */
+#define NGX_HTTP_GRAY_WINDOW_MAX  3600
+
 
 /* an argument, of routes with that flag; "set": NULL, or what it must be */
 
@@ -48,6 +51,8 @@ static const char *ngx_http_gray_call_set_comment(ngx_http_gray_call_t *call,
     ngx_str_t *value);
 static const char *ngx_http_gray_call_set_revision(ngx_http_gray_call_t *call,
     ngx_str_t *value);
+static const char *ngx_http_gray_call_set_window(ngx_http_gray_call_t *call,
+    ngx_str_t *value);
 static ngx_table_elt_t *ngx_http_gray_call_header(ngx_http_request_t *r,
     const char *name);
 static off_t ngx_http_gray_call_received(ngx_http_request_t *r);
@@ -66,6 +71,9 @@ static ngx_http_gray_argument_t  ngx_http_gray_arguments[] = {
 
     { NGX_HTTP_GRAY_NUMBER, ngx_string("revision"),
       ngx_http_gray_call_set_revision },
+
+    { NGX_HTTP_GRAY_WINDOW, ngx_string("window"),
+      ngx_http_gray_call_set_window },
 
     { 0, ngx_null_string, NULL }
 };
@@ -253,6 +261,30 @@ ngx_http_gray_call_set_revision(ngx_http_gray_call_t *call, ngx_str_t *value)
     }
 
     call->revision = n;
+
+    return NULL;
+}
+
+
+/* a time as nginx.conf has it, but with a unit */
+
+static const char *
+ngx_http_gray_call_set_window(ngx_http_gray_call_t *call, ngx_str_t *value)
+{
+    u_char     last;
+    ngx_int_t  n;
+
+    last = value->len ? value->data[value->len - 1] : '0';
+    n = ngx_parse_time(value, 1);
+
+    if ((last >= '0' && last <= '9')
+        || n < NGX_HTTP_GRAY_WINDOW_MIN
+        || n > NGX_HTTP_GRAY_WINDOW_MAX)
+    {
+        return "10s to 1h";
+    }
+
+    call->window = n;
 
     return NULL;
 }

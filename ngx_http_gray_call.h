@@ -22,6 +22,8 @@
 #define NGX_HTTP_GRAY_COMMENT  8        /* may have a comment */
 #define NGX_HTTP_GRAY_HISTORY  16       /* needs a zone with state */
 #define NGX_HTTP_GRAY_NUMBER   32       /* may name a revision */
+#define NGX_HTTP_GRAY_WINDOW   64       /* may name a window of time */
+#define NGX_HTTP_GRAY_RESETS   128      /* changes what was counted */
 
 
 typedef struct ngx_http_gray_call_s  ngx_http_gray_call_t;
@@ -44,6 +46,7 @@ struct ngx_http_gray_call_s {
     ngx_uint_t                  dry_run;    /* unsigned  dry_run:1; */
     ngx_str_t                   comment;
     uint64_t                    revision;   /* 0: none was named */
+    ngx_uint_t                  window;     /* seconds; 0: likewise */
     ngx_str_t                   body;
 };
 

@@ -29,19 +29,18 @@ static uint64_t ngx_http_gray_gather_live(ngx_http_gray_gather_t *gather,
     ngx_http_gray_gather_release_t *release, ngx_uint_t slot);
 static ngx_int_t ngx_http_gray_gather_document(ngx_http_gray_gather_t *gather,
     ngx_http_gray_gather_release_t *release);
-static ngx_http_gray_gather_variant_t *ngx_http_gray_gather_find(
-    ngx_http_gray_gather_release_t *release, ngx_str_t *name);
 static void ngx_http_gray_gather_drop(ngx_http_gray_gather_release_t *release);
 static ngx_uint_t ngx_http_gray_gather_nothing(
     ngx_http_gray_gather_variant_t *variant);
 
 
 ngx_http_gray_gather_t *
-ngx_http_gray_gather_create(ngx_http_gray_main_conf_t *gmcf, ngx_log_t *log)
+ngx_http_gray_gather_create(ngx_http_gray_main_conf_t *gmcf,
+    ngx_http_gray_release_t *only, ngx_log_t *log)
 {
     ngx_uint_t                 i;
     ngx_pool_t                *pool;
-    ngx_http_gray_gather_t     *gather;
+    ngx_http_gray_gather_t    *gather;
     ngx_http_gray_release_t  **release;
 
     pool = ngx_create_pool(NGX_HTTP_GRAY_GATHER_POOL, log);
@@ -56,7 +55,7 @@ ngx_http_gray_gather_create(ngx_http_gray_main_conf_t *gmcf, ngx_log_t *log)
 
     gather->pool = pool;
     gather->gmcf = gmcf;
-    gather->n = gmcf->releases.nelts;
+    gather->n = only ? 1 : gmcf->releases.nelts;
     gather->releases = ngx_pcalloc(pool, gather->n
                                       * sizeof(ngx_http_gray_gather_release_t));
 
@@ -69,7 +68,7 @@ ngx_http_gray_gather_create(ngx_http_gray_main_conf_t *gmcf, ngx_log_t *log)
     release = gmcf->releases.elts;
 
     for (i = 0; i < gather->n; i++) {
-        gather->releases[i].release = release[i];
+        gather->releases[i].release = only ? only : release[i];
 
         if (ngx_http_gray_gather_release(gather, &gather->releases[i], log)
             != NGX_OK)
@@ -180,6 +179,7 @@ ngx_http_gray_gather_slots(ngx_http_gray_gather_t *gather,
         }
 
         variant->counted = 1;
+        variant->slot = i;
 
         for (k = 0; k < NGX_HTTP_GRAY_GATHER_TRIES; k++) {
             rc = ngx_http_gray_gather_slot(gather, release, i, variant);
@@ -329,7 +329,7 @@ ngx_http_gray_gather_document(ngx_http_gray_gather_t *gather,
 }
 
 
-static ngx_http_gray_gather_variant_t *
+ngx_http_gray_gather_variant_t *
 ngx_http_gray_gather_find(ngx_http_gray_gather_release_t *release,
     ngx_str_t *name)
 {

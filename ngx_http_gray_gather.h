@@ -34,6 +34,7 @@ struct ngx_http_gray_gather_variant_s {
 
     ngx_uint_t                      counted;    /* unsigned  counted:1; it has
                                                    counters: */
+    ngx_uint_t                      slot;
     uint64_t                        live;
     ngx_http_gray_counts_t          counts;     /* of all workers */
 };
@@ -63,12 +64,18 @@ typedef struct {
 
 
 /*
- * Adds up what was counted until now, without a lock.  NULL (memory); to be
- * freed by _destroy() before another event is handled.
+ * Adds up what was counted until now, of all releases or of one "only",
+ * without a lock.  NULL (memory); to be freed by _destroy() before another
+ * event is handled.
  */
 ngx_http_gray_gather_t *ngx_http_gray_gather_create(
-    ngx_http_gray_main_conf_t *gmcf, ngx_log_t *log);
+    ngx_http_gray_main_conf_t *gmcf, ngx_http_gray_release_t *only,
+    ngx_log_t *log);
 void ngx_http_gray_gather_destroy(ngx_http_gray_gather_t *gather);
+
+/* a variant by its name, or NULL */
+ngx_http_gray_gather_variant_t *ngx_http_gray_gather_find(
+    ngx_http_gray_gather_release_t *release, ngx_str_t *name);
 
 
 #endif /* _NGX_HTTP_GRAY_GATHER_H_INCLUDED_ */

@@ -67,7 +67,7 @@ ngx_http_gray_metrics(ngx_http_request_t *r, ngx_uint_t alias)
     openmetrics = ngx_http_gray_metrics_negotiate(r);
 
     out = NULL;
-    gather = ngx_http_gray_gather_create(gmcf, r->connection->log);
+    gather = ngx_http_gray_gather_create(gmcf, NULL, r->connection->log);
 
     if (gather) {
 

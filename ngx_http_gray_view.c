@@ -486,6 +486,10 @@ ngx_http_gray_view_state(ngx_http_request_t *r,
         || ngx_http_gray_reply_number(json, "limited",
                                       release->block->limited)
            != NGX_OK
+        || (release->uncounted
+            && ngx_http_gray_reply_number(json, "uncounted",
+                                          release->uncounted)
+               != NGX_OK)
         || (release->zone->journals
             && ngx_http_gray_view_journal(json, release) != NGX_OK))
     {
