@@ -144,7 +144,7 @@ is($json->{variants}{stable}{weight}, 80, 'what the baseline has');
 
 # -- requests: 20 by a rule, of each class
 
-$t->get("/app/$_", [ 'X-Canary' => 'always' ])
+$t->get("/app/$_", 'X-Canary' => 'always')
     for (200) x 5, (201) x 2, (302) x 3, (404) x 4, (500) x 6;
 
 counted('canary', 20);
@@ -219,7 +219,7 @@ is_deeply([ @{ $json->{variants}{canary} }{qw(requests share codes)} ],
 patch({ variants => { canary => { upstream => 'dead' } } });
 
 for (1 .. 4) {
-    is($t->get('/app/200', [ 'X-Canary' => 'always' ])->{status}, 200,
+    is($t->get('/app/200', 'X-Canary' => 'always')->{status}, 200,
        'the baseline answers');
 }
 
@@ -236,7 +236,7 @@ is($canary->{codes}{'5xx'}, 10, "these are errors of the canary's");
 
 patch({ enabled => JSON::PP::false });
 
-$t->get('/app/200', [ 'X-Canary' => 'always' ]);
+$t->get('/app/200', 'X-Canary' => 'always');
 counted('stable', 301 - $split);
 
 $json = get();
@@ -252,11 +252,11 @@ patch({ enabled => JSON::PP::true });
 
 # -- variants that come and go; there is memory for three
 
-patch({ variants => { canary => $null, next => { upstream => 'v2' } },
+patch({ variants => { canary => $null, next => { upstream => 'v2', weight => 0 } },
         rules => [ { when => { '$http_x_canary' => 'always' },
                      variant => 'next' } ] });
 
-$t->get('/app/200', [ 'X-Canary' => 'always' ]);
+$t->get('/app/200', 'X-Canary' => 'always');
 counted('next', 1);
 
 $json = get();
@@ -266,11 +266,11 @@ is(join(' ', sort keys %{ $json->{variants} }), 'canary next stable',
 is($json->{variants}{canary}{weight}, undef, 'without a weight');
 is($json->{variants}{canary}{requests}, 24 + $split, 'as it was');
 
-patch({ variants => { $_ => { upstream => 'v2' } } }) for qw(third fourth);
+patch({ variants => { $_ => { upstream => 'v2', weight => 0 } } }) for qw(third fourth);
 patch({ rules => [ { when => { '$http_x_canary' => 'always' },
                      variant => 'fourth' } ] });
 
-$t->get('/app/404', [ 'X-Canary' => 'always' ]) for 1 .. 3;
+$t->get('/app/404', 'X-Canary' => 'always') for 1 .. 3;
 counted('_other', 3);
 
 $json = get();
