@@ -55,6 +55,9 @@ bench: ## instructions and requests a second, beside other ways
 bench-writes: ## what writes and their journals cost, with bounds
 	@util/bench-writes
 
+bench-scrape: ## what a scrape of the metrics costs, with bounds
+	@util/bench-scrape
+
 bench-rules: ## what rules cost in instructions, with bounds
 	@util/bench-rules
 
@@ -84,5 +87,5 @@ clean: ## remove build/
 	rm -rf build
 
 .PHONY: help build install demo test unit check asan static valgrind bench \
-	bench-writes bench-rules differential fuzz reliability coverage torture \
-	soak devices clean
+	bench-writes bench-scrape bench-rules differential fuzz reliability \
+	coverage torture soak devices clean
