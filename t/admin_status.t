@@ -27,7 +27,7 @@ worker_processes 2;
 
 http {
     gray_zone  gray  1m;
-    gray_zone  small 128k document=4k;
+    gray_zone  small 512k document=4k;
 
     upstream app_v1 { server 127.0.0.1:%%PORT_v1%%; }
     $upstreams
@@ -91,7 +91,7 @@ like($status->{worker}, qr/^[01]$/, 'number of the worker');
 is_deeply([ map { $_->{zone} } @{ $status->{zones} } ], [ qw(gray small) ],
           'zones');
 is_deeply([ map { $_->{size} } @{ $status->{zones} } ],
-          [ 1024 * 1024, 128 * 1024 ], 'their sizes');
+          [ 1024 * 1024, 512 * 1024 ], 'their sizes');
 is_deeply([ map { $_->{document} } @{ $status->{zones} } ],
           [ 65536, 4096 ], 'sizes of documents');
 is_deeply([ map { $_->{undeclared} } @{ $status->{zones} } ], [ [], [] ],

@@ -101,7 +101,7 @@ http {
         variant stable;
     }
 
-    gray_zone gray 1m document=8k;
+    gray_zone gray 8m document=8k;
     gray_zone late 1m;
 
     map x \$upstream { default \$gray_a1_upstreams_upstream; }

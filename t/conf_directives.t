@@ -70,9 +70,9 @@ my @http = (
         'duplicate parameter "document=8k" of gray_zone',
     map({
         ("gray_zone z 1m $_;" => qq(invalid parameter "$_" of gray_zone, must)
-                                 . ' be document=SIZE, state=DIR or'
-                                 . ' history=N')
-    } qw(documents=8k states=x 8k)),
+                                 . ' be document=SIZE, state=DIR,'
+                                 . ' history=N or stats=on|off')
+    } qw(documents=8k states=x stat=on 8k)),
     map({
         ("gray_zone z 1m state=x history=$_;" =>
              qq(invalid history "$_" of gray_zone "z", must be a number from)
@@ -82,6 +82,14 @@ my @http = (
         'duplicate parameter "history=2" of gray_zone',
     'gray_zone z 1m history=2;' =>
         'history of gray_zone "z" needs state=DIR',
+    map({
+        ("gray_zone z 1m stats=$_;" =>
+             qq(invalid stats "$_" of gray_zone "z", must be on or off))
+    } '', qw(maybe ON of offf 1)),
+    'gray_zone z 1m stats=on stats=off;' =>
+        'duplicate parameter "stats=off" of gray_zone',
+    'gray_zone z 1m stats=off stats=off;' =>
+        'duplicate parameter "stats=off" of gray_zone',
     'gray_zone z 1m; gray_zone z 1m;' => 'duplicate gray_zone "z"',
     'gray_zone z 1m; gray_zone z 2m;' =>
         'the size 2097152 of shared memory zone "z" conflicts with already'

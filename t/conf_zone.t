@@ -17,7 +17,8 @@ use Test::Gray;
 my $t = Test::Gray->new;
 
 
-# releases, document=, and a size that is too small for them
+# releases, document=, and a size that is too small for them; where there are
+# counters, workers and variants
 
 my @cases = (
     [ 1, '1k', '32k' ],
@@ -28,19 +29,31 @@ my @cases = (
     [ 40, '64k', '1m' ],
     [ 2, '1m', '2m' ],
     [ 500, '4k', '1m' ],
+    [ 1, '1k', '32k', 1, 1 ],
+    [ 1, '1k', '32k', 1, 2 ],
+    [ 3, '', '256k', 2, 2 ],
+    [ 3, '', '256k', 3, 5 ],
+    [ 40, '64k', '1m', 2, 2 ],
+    [ 2, '1m', '2m', 4, 2 ],
+    [ 2, '1k', '1m', 20, 32 ],
 );
 
 
 sub text {
-    my ($size, $document, $count) = @_;
+    my ($size, $document, $count, $workers, $variants) = @_;
 
     my $http = "gray_zone z $size"
-               . ($document ? " document=$document;\n" : ";\n");
+               . ($document ? " document=$document" : '')
+               . ($workers ? ";\n" : " stats=off;\n");
 
-    $http .= "gray_release r$_ { zone z; variant a; variant b weight=5%; }\n"
-        for 1 .. $count;
+    $workers ||= 1;
+    my $names = join '', map { " variant v$_;" } 1 .. ($variants || 2);
+
+    $http .= "gray_release r$_ { zone z;$names }\n" for 1 .. $count;
 
     return <<"END";
+worker_processes $workers;
+
 http {
 $http
     server {
@@ -66,10 +79,12 @@ sub needed {
 
 
 for my $case (@cases) {
-    my ($count, $document, $small) = @$case;
-    my $title = "$count of " . ($document || 'default size');
+    my ($count, $document, $small, @counters) = @$case;
+    my $title = "$count of " . ($document || 'default size')
+                . (@counters ? ", counters of @counters" : '');
+    my @rest = ($document, $count, @counters);
 
-    my $size = needed($small, $document, $count);
+    my $size = needed($small, @rest);
 
     # what fits is its own answer
 
@@ -78,18 +93,18 @@ for my $case (@cases) {
     like($fits, qr/^\d+$/, "$title: a size is named");
 
     if ($size) {
-        is(needed(($size - 4) . 'k', $document, $count), $size,
+        is(needed(($size - 4) . 'k', @rest), $size,
            "$title: 4k less does not suffice");
     }
 
-    $t->config(text("${fits}k", $document, $count))->start;
+    $t->config(text("${fits}k", @rest))->start;
 
-    like($t->get('/')->{body}, qr/^[ab] 1$/, "$title: ${fits}k suffice");
+    like($t->get('/')->{body}, qr/^v1 1$/, "$title: ${fits}k suffice");
 
     # the same size once more, with everything in use
 
     ok($t->reload, "$title: reload");
-    like($t->get('/')->{body}, qr/^[ab] 1$/, "$title: after a reload");
+    like($t->get('/')->{body}, qr/^v1 1$/, "$title: after a reload");
 
     $t->stop;
 }

@@ -16,7 +16,7 @@ use Test::Gray;
 
 my $t = Test::Gray->new->config(<<'END')->start;
 http {
-    gray_zone gray 2m;
+    gray_zone gray 4m;
 
     log_format decisions '$request_uri [$gray_never] [$gray_own]'
                          ' [$gray_own_reason] [$gray_outer] [$gray_decisions]';

@@ -60,7 +60,7 @@ my $maps = join '', map { variables($_) }
 
 (my $config = <<'END') =~ s/^MAPS$/$maps/m;
 http {
-    gray_zone gray 1m;
+    gray_zone gray 4m;
 
     upstream app_v1 { server 127.0.0.1:%%PORT_v1%%; }
     upstream app_v2 { server 127.0.0.1:%%PORT_v2%%; }

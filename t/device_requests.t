@@ -16,7 +16,7 @@ use Test::Gray;
 
 my $t = Test::Gray->new->config(<<'END')->start;
 http {
-    gray_zone  gray 1m;
+    gray_zone  gray 2m;
 
     gray_release kind {
         zone     gray;

@@ -44,7 +44,7 @@ worker_processes 2;
 worker_rlimit_nofile 4096;
 
 http {
-    gray_zone gray 32m document=$document state=state;
+    gray_zone gray 32m document=$document state=state stats=off;
     variables_hash_max_size 65536;
     variables_hash_bucket_size 128;
     keepalive_requests 100000;

@@ -26,7 +26,7 @@ my ($uid, $gid) = (getpwnam 'nobody')[2, 3];
 
 # two zones, with what is said behind their names, and where releases are
 
-my %zone = (gray => '1m state=state', second => '1m');
+my %zone = (gray => '2m state=state', second => '2m');
 my %in = (app => 'gray', other => 'gray');
 my %weight;
 my $more = '';
@@ -227,7 +227,7 @@ my @good;
 
 # -- the size of the zone
 
-for my $size ('2m', '512k', '1m') {
+for my $size ('4m', '1m', '2m') {
     my $records = revisions('state/app');
 
     $zone{gray} = "$size state=state";
@@ -263,7 +263,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 
     my $before = live('app');
 
-    $zone{gray} = '2m state=state';
+    $zone{gray} = '4m state=state';
     conf();
     ok($t->reload, 'another size, while a body is sent');
     $connection->send(substr $body, 10);
@@ -294,7 +294,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
     my $revision = get('app')->{revision};
     my $message = qr/^gray_zone "gray": release "app" has a live document of $len bytes, revision $revision: document=SIZE must be at least (\d+)k$/;
 
-    $zone{gray} = '1m state=state document=2k';
+    $zone{gray} = '2m state=state document=2k';
     conf();
     ok($t->reload(refused => $message), 'a zone of short ones: refused');
     is_deeply([ memory(), listing('state') ], $before,
@@ -306,7 +306,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
     is($status, 1, 'by nginx -t, too');
     ok($needed, 'which says what is needed') or diag($said);
 
-    $zone{gray} = "1m state=state document=${needed}k";
+    $zone{gray} = "2m state=state document=${needed}k";
     reload('with that');
     is(get('app')->{revision}, $revision, 'the live document is there');
 
@@ -314,7 +314,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
         'refused, with the size that is needed; nothing is changed',
         $needed && get('app')->{revision} == $revision);
 
-    $zone{gray} = '1m state=state';
+    $zone{gray} = '2m state=state';
     is($t->api('PATCH', '/gray/releases/app', { rules => [] })->{status}, 200,
        'a short one');
     reload('as before');
@@ -397,7 +397,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 
     # with another directory, where an older journal is
 
-    $zone{second} = '1m state=state';
+    $zone{second} = '2m state=state';
 
     my ($status, $said) = $t->test_config(text());
 
@@ -406,7 +406,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
          'message');
 
     foreign('elsewhere/app', 1 .. 3);
-    $zone{second} = '2m state=elsewhere';
+    $zone{second} = '4m state=elsewhere';
     $in{app} = 'second';
     reload('another zone, with another directory');
     $good = alike('app', 'elsewhere/app', $number + 2 . ' api 33',
@@ -441,8 +441,8 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 
     my $before = listing('state');
 
-    $zone{second} = '1m';
-    $zone{gray} = '1m state=third';
+    $zone{second} = '2m';
+    $zone{gray} = '2m state=third';
     conf();
 
     my $dir = $t->dir;
@@ -456,7 +456,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 
     foreign('third/app', 5000);
     foreign('third/other', 1);
-    $zone{gray} = '2m state=third';
+    $zone{gray} = '4m state=third';
     reload('another directory and size');
     my $good = alike('app', 'third/app', '5001 api 35',
                      'what is live wins, and is newer than what is there');
@@ -475,7 +475,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 
     # a restart takes what is there
 
-    $zone{gray} = '2m state=state';
+    $zone{gray} = '4m state=state';
     restart('another directory, by a restart');
     $good = alike('app', 'state/app', '902 api 35', 'what is there serves');
     row('another `state` by a restart', 'what is there serves', $good);
@@ -490,7 +490,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 
     my $before = listing('state');
 
-    $zone{gray} = '2m';
+    $zone{gray} = '4m';
     reload('no state any more');
     is(live('app'), '903 api 41', 'what is live stays');
     is(patch('app', 42), 904, 'and goes on');
@@ -501,7 +501,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
               { map { $_ => $before->{$_} } grep { /jsonl/ } keys %$before },
               'no journal is written any more');
 
-    $zone{gray} = '2m state=state';
+    $zone{gray} = '4m state=state';
     reload('state is back');
 
     my $good = alike('app', 'state/app', '904 api 42', 'what is live stays');
@@ -510,12 +510,12 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
 
     # to a zone that never had it, with a newer journal there
 
-    $zone{gray} = '2m';
+    $zone{gray} = '4m';
     restart('no state, by a restart');
     is(live('app'), '1 nginx.conf 10', 'as declared');
     is(patch('app', 44), 2, 'and changed');
 
-    $zone{gray} = '2m state=state';
+    $zone{gray} = '4m state=state';
     reload('state comes');
     $good &= alike('app', 'state/app', '906 api 44',
                    'what is live wins, and is newer than what is there');
@@ -586,11 +586,11 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
                     qr/^gray_zone "second" is too small, it needs \d+k for what is declared$/ ],
                   [ 'a port in use, and another size',
                     sub { $more = "listen 127.0.0.1:$port;";
-                          $zone{gray} = '3m state=state' },
+                          $zone{gray} = '6m state=state' },
                     qr/still could not bind\(\)/ ],
                   [ 'a port in use, and another directory and size',
                     sub { $more = "listen 127.0.0.1:$port;";
-                          $zone{gray} = '3m state=third' },
+                          $zone{gray} = '6m state=third' },
                     qr/still could not bind\(\)/ ])
     {
         my ($what, $code, $message) = @$case;
@@ -640,7 +640,7 @@ row('the zone becomes larger or smaller', 'what is live stays, and goes on',
     my @texts = (text());
 
     {
-        local $zone{gray} = '3m state=state';
+        local $zone{gray} = '6m state=state';
         local $in{come} = 'gray';
         local $weight{other} = 44;
         push @texts, text();

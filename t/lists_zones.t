@@ -58,7 +58,7 @@ sub list {
 
 for ([ [ 'z 1m state=' ], qr/invalid state directory of gray_zone "z"/ ],
      [ [ 'z 1m state=a state=b' ], qr/duplicate parameter "state=b"/ ],
-     [ [ 'z 1m stat=a' ], qr/must be document=SIZE, state=DIR or history=N/ ],
+     [ [ 'z 1m stat=a' ], qr/must be document=SIZE, state=DIR, history=N or/ ],
      [ [ 'y 1m state=a', 'z 1m state=a/' ], qr/the same path name/ ],
      [ [ 'z 1m state=' . 'x' x 1025 ], qr/must be a path of 1 to 1024 bytes/ ],
      [ [ small('32k') ], qr/"z" is too small, it needs \d+k/ ])

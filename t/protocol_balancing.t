@@ -112,7 +112,7 @@ my $http = join '', @upstreams,
 
 $t->config(<<"END")->start;
 http {
-    gray_zone gray 4m;
+    gray_zone gray 16m;
     proxy_http_version 1.1;
     proxy_set_header Connection "";
 $http

@@ -19,7 +19,7 @@ my $rule = 'match canary $http_x_canary = always;';
 
 my $t = Test::Gray->new->config(<<"END")->start;
 http {
-    gray_zone gray 1m;
+    gray_zone gray 4m;
 
     # used before it is declared
 

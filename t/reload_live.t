@@ -43,7 +43,7 @@ sub text {
 worker_processes 2;
 
 http {
-    gray_zone gray 1m;
+    gray_zone gray 2m;
     $releases
     server {
         listen 127.0.0.1:%%PORT%%;

@@ -49,53 +49,62 @@ END
 }
 
 
-$t->config(text('1m', [ 'a' ]))->start;
+sub status { return $t->api('GET', '/gray/status')->{json} }
 
-is($t->api('PATCH', '/gray/releases/a', { enabled => JSON::PP::false() })
-     ->{status}, 200, 'changed');
 
-sub free_of {
-    return $t->api('GET', '/gray/status')->{json}{zones}[0]{free};
-}
+# zones in which there is room for seven releases, not for thirteen
 
-my $free = free_of();
 my @six = map { "b$_" } 1 .. 6;
-
-for (1 .. 3) {
-    $t->config(text('1m', [ 'a', @six ], 1));
-    ok($t->reload(refused => qr/bind\(\) to/), 'six more: refused');
-}
-
-is($t->api('GET', '/gray/releases/a')->{json}{enabled}, 0, 'nothing changed');
-is_deeply($t->api('GET', '/gray/status')->{json}{zones}[0]{undeclared}, [],
-          'nothing is left of them');
-
 my @other = map { "c$_" } 1 .. 6;
 
-$t->config(text('1m', [ 'a', @other ]));
-ok($t->reload, 'six others: there is room');
-is($t->get("/$_?uid=1")->{body}, 'canary:split', "$_ is as declared")
-    for 'c1', 'c6';
-is($t->get("/a?uid=1")->{body}, 'stable:disabled', 'a is as it was');
-is_deeply([ map { "$_->{health} $_->{revision}" }
-            @{ $t->api('GET', '/gray/status')->{json}{releases} } ],
-          [ 'ok 2', ('ok 1') x 6 ], 'all are well');
+for my $zone ('1m stats=off', '3m stats=on') {
+    $t->config(text($zone, [ 'a' ]))->start;
+
+    is($t->api('PATCH', '/gray/releases/a', { enabled => JSON::PP::false() })
+         ->{status}, 200, "$zone: changed");
+
+    for (1 .. 3) {
+        $t->config(text($zone, [ 'a', @six ], 1));
+        ok($t->reload(refused => qr/bind\(\) to/), 'six more: refused');
+    }
+
+    is($t->api('GET', '/gray/releases/a')->{json}{enabled}, 0,
+       'nothing changed');
+    is_deeply(status()->{zones}[0]{undeclared}, [],
+              'nothing is left of them');
+
+    my $free = status()->{zones}[0]{free};
+
+    $t->config(text($zone, [ 'a', @other ]));
+    ok($t->reload, 'six others: there is room');
+    is(status()->{zones}[0]{free}, $free, 'which was that of those before');
+    is($t->get("/$_?uid=1")->{body}, 'canary:split', "$_ is as declared")
+        for 'c1', 'c6';
+    is($t->get("/a?uid=1")->{body}, 'stable:disabled', 'a is as it was');
+    is_deeply([ map { "$_->{health} $_->{revision}" }
+                @{ status()->{releases} } ],
+              [ 'ok 2', ('ok 1') x 6 ], 'all are well');
 
 
-# another size of documents
+    # another size of documents
 
-$t->config(text('1m document=1k', [ 'a', @other[0 .. 4], 'd' ], 1));
-ok($t->reload(refused => qr/bind\(\) to/), 'one of short documents: refused');
+    $t->config(text("$zone document=1k", [ 'a', @other[0 .. 4], 'd' ], 1));
+    ok($t->reload(refused => qr/bind\(\) to/),
+       'one of short documents: refused');
 
-$t->config(text('1m document=4k', [ 'a', @other[0 .. 4], 'd' ]));
-ok($t->reload, 'of longer ones');
-is($t->get("/d?uid=1")->{body}, 'canary:split', 'is as declared');
+    $t->config(text("$zone document=4k", [ 'a', @other[0 .. 4], 'd' ]));
+    ok($t->reload, 'of longer ones');
+    is($t->get("/d?uid=1")->{body}, 'canary:split', 'is as declared');
 
-is($t->api('PATCH', '/gray/releases/d',
-           { rules => [ { when => { '$arg_x' => 'x' x 2000 },
-                          variant => 'stable' } ] })->{status}, 200,
-   'and takes a longer one');
-ok($t->reload, 'reload');
-is($t->api('GET', '/gray/releases/d')->{json}{revision}, 2, 'which it keeps');
+    is($t->api('PATCH', '/gray/releases/d',
+               { rules => [ { when => { '$arg_x' => 'x' x 2000 },
+                              variant => 'stable' } ] })->{status}, 200,
+       'and takes a longer one');
+    ok($t->reload, 'reload');
+    is($t->api('GET', '/gray/releases/d')->{json}{revision}, 2,
+       'which it keeps');
+
+    $t->stop;
+}
 
 $t->done;

@@ -64,7 +64,7 @@ sub patch {
 }
 
 
-$t->config(text(zones => { gray => '512k' },
+$t->config(text(zones => { gray => '1m' },
                 in => { app => 'gray', other => 'gray' }));
 $t->start;
 
@@ -77,7 +77,7 @@ my $allocation = $t->api('GET', '/gray/releases/app')->{json}{allocation};
 
 # another size
 
-$t->config(text(zones => { gray => '1m' },
+$t->config(text(zones => { gray => '2m' },
                 in => { app => 'gray', other => 'gray' }));
 ok($t->reload(gone => 1), 'the zone is larger');
 
@@ -87,7 +87,7 @@ is_deeply($t->api('GET', '/gray/releases/app')->{json}{allocation},
 is(weight('other'), '1 nginx.conf 10', 'a declared one, too');
 is(patch('app', 25), 200, 'and can be changed');
 
-$t->config(text(zones => { gray => '512k' },
+$t->config(text(zones => { gray => '1m' },
                 in => { app => 'gray', other => 'gray' }));
 ok($t->reload(gone => 1), 'the zone is smaller');
 is(weight('app'), '4 api 25', 'the live document comes along');
@@ -95,14 +95,14 @@ is(weight('app'), '4 api 25', 'the live document comes along');
 
 # another zone
 
-$t->config(text(zones => { gray => '512k', second => '512k' },
+$t->config(text(zones => { gray => '1m', second => '1m' },
                 in => { app => 'second', other => 'gray' }));
 ok($t->reload(gone => 1), 'the release has another zone');
 is(weight('app'), '4 api 25', 'the live document comes along');
 is(patch('app', 26), 200, 'and can be changed');
 is(patch('other', 11), 200, 'and so can what stayed');
 
-$t->config(text(zones => { gray => '512k', second => '512k' },
+$t->config(text(zones => { gray => '1m', second => '1m' },
                 in => { app => 'gray', other => 'gray' }));
 ok($t->reload(gone => 1), 'the release comes back');
 is(weight('app'), '5 api 26', 'not what it had left there');
@@ -118,7 +118,7 @@ is($t->api('PATCH', '/gray/releases/app',
 
 my $long = $t->api('GET', '/gray/releases/app')->{body};
 
-$t->config(text(zones => { gray => '256k document=1k' },
+$t->config(text(zones => { gray => '768k document=1k' },
                 in => { app => 'gray', other => 'gray' }));
 my $refusal = 'gray_zone "gray": release "app" has a live document of \d+ bytes,'
               . ' revision 7: document=SIZE must be at least 4k';
@@ -148,7 +148,7 @@ syswrite $s, $slow . substr($body, 0, 5);
 
 $t->get('/') for 1 .. 4;
 
-$t->config(text(zones => { gray => '384k document=1k' },
+$t->config(text(zones => { gray => '896k document=1k' },
                 in => { app => 'gray', other => 'gray' }));
 ok($t->reload, 'reload while a body is sent');
 
