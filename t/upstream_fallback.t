@@ -10,11 +10,11 @@ use strict;
 use warnings;
 
 use FindBin;
-use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
+use Test::Gray::Acting;
 use Test::Gray::Backend;
 use Test::Gray::Process;
 
@@ -28,81 +28,7 @@ my $t = Test::Gray->new($debug ? (level => 'debug') : ());
 
 my $timeout = 1000 * $Test::Gray::Process::scale;
 
-# -- backends: what they are to do is in a header of the request
-
-my %misbehave = (
-    silent  => sub { 1 while sysread $_[0], my $buffer, 4096 },
-    close   => sub { },
-    reset   => sub { setsockopt $_[0], SOL_SOCKET, SO_LINGER,
-                                pack('ii', 1, 0) },
-    part    => sub { text($_[0], "HTTP/1.1 200 OK\r\nContent-Le") },
-    invalid => sub { text($_[0], "HTTP/1.1 200 OK\r\na\0b: c\r\n\r\n");
-                     1 while sysread $_[0], my $buffer, 4096 },
-    big     => sub { text($_[0], "HTTP/1.1 200 OK\r\nX: " . 'x' x 40_000) },
-    short   => sub { text($_[0], "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"
-                                 . "\r\nv2 short") },
-    cut     => sub { text($_[0], "HTTP/1.1 200 OK\r\n"
-                                 . "Transfer-Encoding: chunked\r\n\r\n"
-                                 . "6\r\nv2 cut\r\n") },
-    stall   => sub { text($_[0], "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"
-                                 . "\r\nv2 stall");
-                     1 while sysread $_[0], my $buffer, 4096 },
-    end     => sub { text($_[0], "HTTP/1.0 200 OK\r\n\r\nv2 end") },
-);
-
-
-sub backend {
-    my ($name) = @_;
-
-    return Test::Gray::Backend::serve(sub {
-        my ($socket) = @_;
-
-        my $count = 0;
-
-        while (defined(my $head = head($socket))) {
-            my ($method) = $head =~ /^(\S+)/;
-            my ($length) = $head =~ /^Content-Length: (\d+)/mi;
-            my ($do) = $head =~ /^X-Do: $name (\S+)/mi;
-
-            $do = '' unless defined $do;
-            $count++;
-
-            Test::Gray::Backend::read_exactly($socket, $length) if $length;
-
-            return if $do eq 'once' && $count > 1;
-            return $misbehave{$do}->($socket) if $misbehave{$do};
-
-            my $text = "$name $method " . ($length || 0) . " $count";
-            my $status = $do =~ /^\d+$/ ? $do : 200;
-
-            text($socket, "HTTP/1.1 $status Status\r\nContent-Length: "
-                          . length($text) . "\r\n\r\n$text");
-        }
-    });
-}
-
-
-# nothing where the connection was closed before
-
-sub head {
-    my ($socket) = @_;
-
-    my $head = '';
-
-    until ($head =~ /\r\n\r\n\z/) {
-        my $byte = Test::Gray::Backend::read_exactly($socket, 1);
-        return unless defined $byte;
-        $head .= $byte;
-    }
-
-    return $head;
-}
-
-
-sub text { return Test::Gray::Backend::write_all(@_) }
-
-
-$t->daemon($_ => backend($_)) for qw(v1 v2);
+$t->daemon($_ => acting($_)) for qw(v1 v2);
 $t->daemon(php => fastcgi(sub { return 'v1 ' . length $_[1] }));
 
 
