@@ -62,7 +62,7 @@ ngx_http_gray_account_handler(ngx_http_request_t *r)
 
     for ( /* void */ ; decision; decision = decision->next) {
 
-        if (decision->live) {
+        if (decision->live && decision->release->live) {
             (void) __atomic_fetch_sub(decision->live, 1, __ATOMIC_RELAXED);
             decision->live = NULL;
         }

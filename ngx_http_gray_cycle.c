@@ -440,6 +440,10 @@ ngx_http_gray_cycle_init_module(ngx_cycle_t *cycle)
         ngx_http_gray_cycle_begin(cycle, zone[i], before);
     }
 
+    if (before && ngx_process == NGX_PROCESS_SINGLE) {
+        ngx_http_gray_tick_leave(before);
+    }
+
     return NGX_OK;
 }
 

@@ -578,6 +578,18 @@ ngx_http_gray_shm_enter(ngx_http_gray_zone_t *zone)
 }
 
 
+/* the kernel, and the next lock, look at what a process holds */
+
+void
+ngx_http_gray_shm_leave(ngx_http_gray_zone_t *zone)
+{
+    if (zone->entry != NGX_DECLINED) {
+        (void) pthread_mutex_unlock(&zone->shared->entry[zone->entry].mutex);
+        zone->entry = NGX_DECLINED;
+    }
+}
+
+
 ngx_uint_t
 ngx_http_gray_shm_entered(ngx_http_gray_zone_t *zone, ngx_uint_t entry)
 {

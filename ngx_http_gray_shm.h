@@ -208,6 +208,9 @@ ngx_uint_t ngx_http_gray_shm_turn(ngx_http_gray_zone_t *zone,
  */
 ngx_int_t ngx_http_gray_shm_enter(ngx_http_gray_zone_t *zone);
 
+/* for a process that outlives the zone */
+void ngx_http_gray_shm_leave(ngx_http_gray_zone_t *zone);
+
 /* is there a process of that entry? */
 ngx_uint_t ngx_http_gray_shm_entered(ngx_http_gray_zone_t *zone,
     ngx_uint_t entry);

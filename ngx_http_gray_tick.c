@@ -131,6 +131,28 @@ ngx_http_gray_tick_places(ngx_http_gray_main_conf_t *gmcf,
 }
 
 
+void
+ngx_http_gray_tick_leave(ngx_http_gray_main_conf_t *gmcf)
+{
+    ngx_uint_t                 i;
+    ngx_http_gray_zone_t     **zone;
+    ngx_http_gray_release_t  **release;
+
+    zone = gmcf->zones.elts;
+
+    for (i = 0; i < gmcf->zones.nelts; i++) {
+        ngx_http_gray_shm_leave(zone[i]);
+    }
+
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        release[i]->counters = NULL;
+        release[i]->live = NULL;
+    }
+}
+
+
 static void
 ngx_http_gray_tick_handler(ngx_event_t *ev)
 {

@@ -207,6 +207,56 @@ test_enter(void **state)
 }
 
 
+/* zones come and go, as where nginx has no master and is reloaded */
+
+static int
+outliving(ngx_http_gray_zone_t *zone, void *data)
+{
+    ngx_uint_t            i;
+    ngx_http_gray_zone_t  other;
+
+    (void) data;
+
+    for (i = 0; i < 3; i++) {
+        create(&other, 256 * 1024, 4096);
+        expect(ngx_http_gray_shm_attach(&other) == NGX_OK);
+        expect(ngx_http_gray_shm_enter(&other) == NGX_OK);
+        expect(other.entry == 0);
+
+        ngx_http_gray_shm_leave(&other);
+
+        expect(other.entry == NGX_DECLINED);
+        expect(!ngx_http_gray_shm_entered(&other, 0));
+
+        ngx_http_gray_shm_leave(&other);
+        destroy();
+
+        expect(ngx_http_gray_shm_enter(zone) == NGX_OK);
+        expect(zone->entry == 0);
+        ngx_http_gray_shm_leave(zone);
+    }
+
+    return 0;
+}
+
+
+static void
+test_leave(void **state)
+{
+    ngx_http_gray_zone_t  zone;
+
+    (void) state;
+
+    create(&zone, 256 * 1024, 4096);
+    assert_int_equal(ngx_http_gray_shm_attach(&zone), NGX_OK);
+
+    assert_int_equal(status_of(spawn(outliving, &zone, NULL)), 0);
+    assert_false(ngx_http_gray_shm_entered(&zone, 0));
+
+    destroy();
+}
+
+
 /* an entry is free when its process has ended, looked at by a reader or not */
 
 static void
@@ -585,6 +635,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_enter),
+        cmocka_unit_test(test_leave),
         cmocka_unit_test(test_ended),
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_readers),
