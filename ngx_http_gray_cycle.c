@@ -700,8 +700,8 @@ ngx_http_gray_cycle_main_conf(ngx_cycle_t *cycle)
 
 /*
  * A zone of another size, or of another name, is another memory: the live
- * document comes along.  Workers of the old configuration keep what they have
- * and can no longer write, as nobody would read it.
+ * document comes along, and what was counted.  Workers of the old configuration
+ * keep what they have and can no longer write, as nobody would read it.
  */
 
 static void
@@ -740,6 +740,9 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
     if (old->counters && release->counters) {
         ngx_http_gray_counters_inherit(release->counters, old->counters);
     }
+
+    release->block->degraded = old->block->degraded;
+    release->block->limited = old->block->limited;
 
     if (locked) {
         ngx_http_gray_shm_unlock(old->zone);

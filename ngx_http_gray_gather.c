@@ -94,6 +94,26 @@ ngx_http_gray_gather_destroy(ngx_http_gray_gather_t *gather)
 }
 
 
+ngx_uint_t
+ngx_http_gray_gather_left(ngx_http_gray_gather_t *gather)
+{
+    ngx_uint_t                i;
+    ngx_http_gray_release_t  *release;
+
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+    for (i = 0; i < gather->n; i++) {
+        release = gather->releases[i].release;
+
+        if (release->block->moves != release->moves) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static ngx_int_t
 ngx_http_gray_gather_entered(ngx_http_gray_gather_t *gather)
 {

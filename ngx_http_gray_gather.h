@@ -77,5 +77,12 @@ void ngx_http_gray_gather_destroy(ngx_http_gray_gather_t *gather);
 ngx_http_gray_gather_variant_t *ngx_http_gray_gather_find(
     ngx_http_gray_gather_release_t *release, ngx_str_t *name);
 
+/*
+ * To be asked when all was read: has a release another zone by now?  Then this
+ * is an old worker, and what it counts is not in the zone of the new ones, who
+ * may have less.
+ */
+ngx_uint_t ngx_http_gray_gather_left(ngx_http_gray_gather_t *gather);
+
 
 #endif /* _NGX_HTTP_GRAY_GATHER_H_INCLUDED_ */

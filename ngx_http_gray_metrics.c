@@ -57,7 +57,7 @@ ngx_http_gray_metrics_handler(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_gray_metrics(ngx_http_request_t *r, ngx_uint_t alias)
 {
-    ngx_uint_t                   openmetrics;
+    ngx_uint_t                   left, openmetrics;
     ngx_chain_t                 *out;
     ngx_http_gray_gather_t       *gather;
     ngx_http_gray_main_conf_t   *gmcf;
@@ -67,6 +67,7 @@ ngx_http_gray_metrics(ngx_http_request_t *r, ngx_uint_t alias)
     openmetrics = ngx_http_gray_metrics_negotiate(r);
 
     out = NULL;
+    left = 0;
     gather = ngx_http_gray_gather_create(gmcf, NULL, r->connection->log);
 
     if (gather) {
@@ -75,9 +76,16 @@ ngx_http_gray_metrics(ngx_http_request_t *r, ngx_uint_t alias)
             ngx_http_gray_exposition_init(&exposition, r->pool, openmetrics);
             ngx_http_gray_families_write(&exposition, gather, alias);
             out = ngx_http_gray_exposition_finish(&exposition);
+            left = ngx_http_gray_gather_left(gather);
         }
 
         ngx_http_gray_gather_destroy(gather);
+    }
+
+    if (left) {
+        return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "nginx was reloaded and this connection is "
+                                "one to an old worker, connect again");
     }
 
     if (out == NULL
