@@ -14,7 +14,8 @@
  * so a line is three copies and a number: what the samples of a series have in
  * common is put together once, in "head", and what a bucket adds to it, once
  * for the whole text.  Buffers are never copied or made larger: one that is
- * full is followed by another one.
+ * full is followed by another one.  They are mapped, so that what many slow
+ * clients have held goes back to the system, and no holes are left in a heap.
  *
  * Buckets are every fourth one of the histogram, so edges are half octaves:
  * 1, 1.41, 2, 2.83, 4, 5.66... milliseconds.  As times are whole numbers, "le"
@@ -25,10 +26,13 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <sys/mman.h>
+
 #include "ngx_http_gray_exposition.h"
 
 
-#define NGX_HTTP_GRAY_EXPOSITION_CHUNK  65536
+#define NGX_HTTP_GRAY_EXPOSITION_FIRST  65536
+#define NGX_HTTP_GRAY_EXPOSITION_CHUNK  262144
 #define NGX_HTTP_GRAY_EXPOSITION_LAST   129      /* the bucket of 2^16 ms */
 
 /* a number, also one with a point, and the end of the line */
@@ -40,6 +44,8 @@
 
 static ngx_uint_t ngx_http_gray_exposition_reserve(
     ngx_http_gray_exposition_t *exposition, size_t size);
+static ngx_buf_t *ngx_http_gray_exposition_map(ngx_pool_t *pool, size_t size);
+static void ngx_http_gray_exposition_unmap(void *data);
 static void ngx_http_gray_exposition_close(
     ngx_http_gray_exposition_t *exposition);
 static void ngx_http_gray_exposition_edges(
@@ -126,6 +132,7 @@ static ngx_uint_t
 ngx_http_gray_exposition_reserve(ngx_http_gray_exposition_t *exposition,
     size_t size)
 {
+    size_t        least;
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
@@ -139,8 +146,10 @@ ngx_http_gray_exposition_reserve(ngx_http_gray_exposition_t *exposition,
 
     ngx_http_gray_exposition_close(exposition);
 
-    b = ngx_create_temp_buf(exposition->pool,
-                            ngx_max(size, NGX_HTTP_GRAY_EXPOSITION_CHUNK));
+    least = exposition->last ? NGX_HTTP_GRAY_EXPOSITION_CHUNK
+                             : NGX_HTTP_GRAY_EXPOSITION_FIRST;
+
+    b = ngx_http_gray_exposition_map(exposition->pool, ngx_max(size, least));
     cl = ngx_alloc_chain_link(exposition->pool);
 
     if (b == NULL || cl == NULL) {
@@ -165,6 +174,48 @@ ngx_http_gray_exposition_reserve(ngx_http_gray_exposition_t *exposition,
     exposition->end = b->end;
 
     return 1;
+}
+
+
+static ngx_buf_t *
+ngx_http_gray_exposition_map(ngx_pool_t *pool, size_t size)
+{
+    ngx_buf_t           *b, **data;
+    ngx_pool_cleanup_t  *cln;
+
+    b = ngx_calloc_buf(pool);
+    cln = ngx_pool_cleanup_add(pool, sizeof(ngx_buf_t *));
+
+    if (b == NULL || cln == NULL) {
+        return NULL;
+    }
+
+    b->start = mmap(NULL, size, PROT_READ|PROT_WRITE,
+                    MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
+
+    if (b->start == MAP_FAILED) {
+        return NULL;
+    }
+
+    b->pos = b->start;
+    b->last = b->start;
+    b->end = b->start + size;
+    b->temporary = 1;
+
+    data = cln->data;
+    *data = b;
+    cln->handler = ngx_http_gray_exposition_unmap;
+
+    return b;
+}
+
+
+static void
+ngx_http_gray_exposition_unmap(void *data)
+{
+    ngx_buf_t **b = data;
+
+    (void) munmap((*b)->start, (*b)->end - (*b)->start);
 }
 
 

@@ -14,6 +14,7 @@
 #include "unit.h"
 
 #include <inttypes.h>
+#include <sys/mman.h>
 
 /*
  * The wrappers to be linked: __wrap_malloc, __wrap_calloc, __wrap_realloc,
@@ -37,9 +38,42 @@
 #define OPEN_TYPE  "application/openmetrics-text"
 
 
+void *__wrap_mmap64(void *at, size_t size, int protection, int flags,
+    int fd, off_t offset);
+int __wrap_munmap(void *p, size_t size);
+
+
 static ngx_log_t                    quiet;
 static ngx_pool_t                  *pool;
 static ngx_http_gray_exposition_t   e;
+
+
+/* mmap(), by its name for long offsets: who writes behind the end is seen */
+
+void *
+__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd,
+    off_t offset)
+{
+    void  *p;
+
+    assert_null(at);
+    assert_int_equal(flags, MAP_PRIVATE|MAP_ANONYMOUS);
+
+    p = malloc(size);
+
+    return p ? p : MAP_FAILED;
+}
+
+
+int
+__wrap_munmap(void *p, size_t size)
+{
+    (void) size;
+
+    free(p);
+
+    return 0;
+}
 
 
 static void
@@ -577,7 +611,7 @@ test_buffers(void **state)
         buffers++;
     }
 
-    assert_true(buffers > 5 && buffers <= (ngx_uint_t) e.len / 65000 + 6);
+    assert_true(buffers > 5 && buffers <= (ngx_uint_t) e.len / 260000 + 6);
     ngx_destroy_pool(pool);
 
     write_lines(value);
