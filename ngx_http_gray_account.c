@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_account.h"
+#include "ngx_http_gray_attempts.h"
 #include "ngx_http_gray_request.h"
 
 
@@ -19,33 +20,17 @@
 static ngx_int_t ngx_http_gray_account_handler(ngx_http_request_t *r);
 static void ngx_http_gray_account_decision(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision);
-static ngx_http_gray_passed_t *ngx_http_gray_account_pass(
-    ngx_http_request_t *r, ngx_http_gray_decision_t *decision);
-static ngx_uint_t ngx_http_gray_account_body(ngx_http_request_t *r,
-    ngx_http_upstream_t *u);
-static void ngx_http_gray_account_answer(ngx_http_gray_decision_t *decision,
-    ngx_http_gray_passed_t *pass);
-static ngx_uint_t ngx_http_gray_account_attempts(ngx_http_gray_passed_t *pass,
-    ngx_http_upstream_state_t **first);
-static void ngx_http_gray_account_response(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision);
 static ngx_uint_t ngx_http_gray_account_outcome(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_passed_t *pass);
+static ngx_uint_t ngx_http_gray_account_absence(ngx_http_request_t *r);
 static void ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_request_t *passed,
     ngx_uint_t smooth);
 static void ngx_http_gray_account_absent(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts);
-static void ngx_http_gray_account_troubles(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts);
 static ngx_uint_t ngx_http_gray_account_events(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_gray_account_long(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision);
-static ngx_http_gray_failure_e ngx_http_gray_account_failure(
-    ngx_http_gray_decision_t *decision, ngx_http_gray_passed_t *pass,
-    ngx_http_upstream_state_t *state, ngx_uint_t last);
-static ngx_http_gray_failure_e ngx_http_gray_account_cut(
-    ngx_http_request_t *r, ngx_http_upstream_state_t *state);
 
 
 /*
@@ -81,32 +66,44 @@ ngx_http_gray_account_decision(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision)
 {
     ngx_uint_t               smooth;
+    ngx_http_request_t      *passed;
     ngx_http_upstream_t     *u;
     ngx_http_gray_passed_t  *pass;
 
-    pass = ngx_http_gray_account_pass(r, decision);
+    pass = decision->passes;
+
+    if (pass == NULL || pass->next) {
+        pass = ngx_http_gray_attempts_pass(r, decision);
+    }
+
     smooth = 0;
+    passed = r;
 
     if (pass) {
-        u = pass->request->upstream;
+        passed = pass->request;
+        u = passed->upstream;
 
-        /* the common case: one attempt, and nothing is wrong with it */
+        /*
+         * The common case: one attempt, and nothing is wrong with it.  Without
+         * a state the upstream is another one, that came behind it.
+         */
 
-        if (pass->request->upstream_states->nelts == pass->first + 1
+        if (passed->upstream_states->nelts == pass->first + 1
             && pass->end == (ngx_uint_t) -1
+            && u->state
             && u->state->header_time != (ngx_msec_t) -1
-            && ngx_http_gray_account_body(pass->request, u))
+            && ngx_http_gray_attempts_whole(passed, u))
         {
             decision->status = u->state->status;
             decision->header = u->state->header_time;
-            smooth = (pass->next == NULL);
+            smooth = (decision->passes->next == NULL);
 
         } else {
-            ngx_http_gray_account_answer(decision, pass);
+            ngx_http_gray_attempts_answer(decision, pass);
         }
 
     } else {
-        ngx_http_gray_account_response(r, decision);
+        ngx_http_gray_attempts_response(r, decision);
     }
 
     decision->counted = 1;
@@ -115,164 +112,7 @@ ngx_http_gray_account_decision(ngx_http_request_t *r,
                         : ngx_http_gray_account_outcome(r, decision, pass);
 
     if (decision->release->counters) {
-        ngx_http_gray_account_count(r, decision, pass ? pass->request : r,
-                                    smooth);
-    }
-}
-
-
-/*
- * That by which the request itself was answered, the first time: what an
- * "error_page" makes of that answer may come from the same variant.  Else the
- * last one of its subrequests.  Where "proxy_pass" has the variable with the
- * upstream's name, nothing was noted.
- */
-
-static ngx_http_gray_passed_t *
-ngx_http_gray_account_pass(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision)
-{
-    ngx_http_gray_passed_t  *pass, *last;
-
-    last = NULL;
-
-    for (pass = decision->passes; pass; pass = pass->next) {
-        if (pass->request == r) {
-            return pass;
-        }
-
-        last = pass;
-    }
-
-    if (last == NULL
-        && decision->peer
-        && r->upstream
-        && r->upstream->upstream == decision->peer
-        && r->upstream_states)
-    {
-        return ngx_http_gray_request_pass(r, decision, 0);
-    }
-
-    return last;
-}
-
-
-/*
- * Did nginx take the body for complete?  These are its own tests, as far as
- * what they look at is still there.
- */
-
-static ngx_inline ngx_uint_t
-ngx_http_gray_account_body(ngx_http_request_t *r, ngx_http_upstream_t *u)
-{
-    ngx_event_pipe_t  *p;
-
-    if (u->buffering) {
-        p = u->pipe;
-
-        return p->upstream_done
-               || (p->upstream_eof ? p->length == -1 : !p->upstream_error);
-    }
-
-    if (u->error) {
-        return 0;
-    }
-
-    return u->length == 0
-           || r->header_only
-           || (u->length == -1 && !u->headers_in.chunked);
-}
-
-
-/* the last attempt tells the status, and all of them took their time */
-
-static void
-ngx_http_gray_account_answer(ngx_http_gray_decision_t *decision,
-    ngx_http_gray_passed_t *pass)
-{
-    ngx_uint_t                  n;
-    ngx_msec_t                  before;
-    ngx_http_upstream_state_t  *state;
-
-    decision->header = (ngx_msec_t) -1;
-
-    n = ngx_http_gray_account_attempts(pass, &state);
-
-    if (n == 0) {
-
-        /* there was no peer to be tried at all */
-
-        decision->status = pass->fell_back ? NGX_HTTP_BAD_GATEWAY : 0;
-        return;
-    }
-
-    for (before = 0; --n; state++) {
-        before += state->response_time;
-    }
-
-    decision->status = state->status;
-
-    if (state->header_time != (ngx_msec_t) -1) {
-        decision->header = before + state->header_time;
-    }
-}
-
-
-/* how many were made by the pass, of the variant's peers, and the first one */
-
-static ngx_uint_t
-ngx_http_gray_account_attempts(ngx_http_gray_passed_t *pass,
-    ngx_http_upstream_state_t **first)
-{
-    ngx_uint_t                  i, end;
-    ngx_http_upstream_state_t  *state;
-
-    end = ngx_min(pass->end, pass->request->upstream_states->nelts);
-
-    state = pass->request->upstream_states->elts;
-    *first = &state[pass->first];
-
-    /* between two passes nginx has a state of zeroes */
-
-    for (i = pass->first; i < end; i++) {
-        if (state[i].peer == NULL && state[i].connect_time == 0) {
-            break;
-        }
-    }
-
-    return i - pass->first;
-}
-
-
-/*
- * It came to no peer of the variant.  One without an upstream is told by the
- * first that was tried, whatever it was, or by the response.
- */
-
-static void
-ngx_http_gray_account_response(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision)
-{
-    ngx_http_gray_passed_t  pass;
-
-    decision->status = 0;
-    decision->header = (ngx_msec_t) -1;
-
-    if (decision->peer) {
-        return;
-    }
-
-    if (r->upstream_states && r->upstream_states->nelts) {
-        pass.request = r;
-        pass.first = 0;
-        pass.end = (ngx_uint_t) -1;
-        pass.fell_back = 0;
-
-        ngx_http_gray_account_answer(decision, &pass);
-
-    } else {
-        decision->status = r->err_status ? r->err_status
-                                         : r->headers_out.status;
+        ngx_http_gray_account_count(r, decision, passed, smooth);
     }
 }
 
@@ -283,7 +123,7 @@ static ngx_uint_t
 ngx_http_gray_account_outcome(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_passed_t *pass)
 {
-    ngx_uint_t  status;
+    ngx_uint_t  status, gone;
 
     status = decision->status;
 
@@ -296,15 +136,25 @@ ngx_http_gray_account_outcome(ngx_http_request_t *r,
 
     /* a worker that must end closes connections, too */
 
-    if (!r->connection->close
-        && (r->connection->error
-            || r->headers_out.status == NGX_HTTP_CLIENT_CLOSED_REQUEST))
-    {
-        return (pass || decision->peer == NULL)
-               ? NGX_HTTP_GRAY_499
-               : NGX_HTTP_GRAY_CODES + NGX_HTTP_GRAY_CLOSED;
+    gone = !r->connection->close
+           && (r->connection->error
+               || r->headers_out.status == NGX_HTTP_CLIENT_CLOSED_REQUEST);
+
+    if (gone && (pass || decision->peer == NULL)) {
+        return NGX_HTTP_GRAY_499;
     }
 
+    if (gone && !r->header_sent) {
+        return NGX_HTTP_GRAY_CODES + NGX_HTTP_GRAY_CLOSED;
+    }
+
+    return NGX_HTTP_GRAY_CODES + ngx_http_gray_account_absence(r);
+}
+
+
+static ngx_uint_t
+ngx_http_gray_account_absence(ngx_http_request_t *r)
+{
 #if (NGX_HTTP_CACHE)
 
     if (r->upstream) {
@@ -314,13 +164,13 @@ ngx_http_gray_account_outcome(ngx_http_request_t *r,
         case NGX_HTTP_CACHE_STALE:
         case NGX_HTTP_CACHE_UPDATING:
         case NGX_HTTP_CACHE_REVALIDATED:
-            return NGX_HTTP_GRAY_CODES + NGX_HTTP_GRAY_CACHED;
+            return NGX_HTTP_GRAY_CACHED;
         }
     }
 
 #endif
 
-    return NGX_HTTP_GRAY_CODES + NGX_HTTP_GRAY_LOCAL;
+    return NGX_HTTP_GRAY_LOCAL;
 }
 
 
@@ -363,7 +213,7 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_count(&counts->bytes_out, r->connection->sent);
 
     if (!smooth) {
-        ngx_http_gray_account_troubles(r, decision, counts);
+        ngx_http_gray_attempts_count(r, decision, counts);
     }
 
     /*
@@ -418,34 +268,7 @@ ngx_http_gray_account_absent(ngx_http_request_t *r,
                                         - NGX_HTTP_GRAY_CODES], 1);
 
     if (decision->passes) {
-        ngx_http_gray_account_troubles(r, decision, counts);
-    }
-}
-
-
-static void
-ngx_http_gray_account_troubles(ngx_http_request_t *r,
-    ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts)
-{
-    ngx_uint_t               i, failures[NGX_HTTP_GRAY_KINDS];
-    ngx_http_gray_passed_t  *pass;
-
-    ngx_http_gray_account_failures(decision, failures);
-
-    for (i = 0; i < NGX_HTTP_GRAY_KINDS; i++) {
-        if (failures[i]) {
-            ngx_http_gray_count(&counts->failures[i], failures[i]);
-
-            ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                           "gray: %V %V failures: %ui", &decision->variant,
-                           &ngx_http_gray_failures[i], failures[i]);
-        }
-    }
-
-    for (pass = decision->passes; pass; pass = pass->next) {
-        if (pass->fell_back) {
-            ngx_http_gray_count(&counts->fallbacks, 1);
-        }
+        ngx_http_gray_attempts_count(r, decision, counts);
     }
 }
 
@@ -485,106 +308,6 @@ ngx_http_gray_account_long(ngx_http_request_t *r,
            && ngx_strncasecmp(type->value.data, (u_char *) "application/grpc",
                               sizeof("application/grpc") - 1)
               == 0;
-}
-
-
-/* nginx does not keep the reasons, but has left its marks */
-
-void
-ngx_http_gray_account_failures(ngx_http_gray_decision_t *decision,
-    ngx_uint_t *failures)
-{
-    ngx_uint_t                  i, n;
-    ngx_http_gray_passed_t     *pass;
-    ngx_http_gray_failure_e     failure;
-    ngx_http_upstream_state_t  *state;
-
-    ngx_memzero(failures, NGX_HTTP_GRAY_KINDS * sizeof(ngx_uint_t));
-
-    for (pass = decision->passes; pass; pass = pass->next) {
-
-        n = ngx_http_gray_account_attempts(pass, &state);
-
-        for (i = 0; i < n; i++) {
-            failure = ngx_http_gray_account_failure(decision, pass, &state[i],
-                                                    i == n - 1);
-            if (failure != NGX_HTTP_GRAY_KINDS) {
-                failures[failure]++;
-            }
-        }
-
-        if (pass->no_live) {
-            failures[NGX_HTTP_GRAY_NO_LIVE]++;
-        }
-    }
-}
-
-
-/* NGX_HTTP_GRAY_KINDS: that was none, or none of the peer's */
-
-static ngx_http_gray_failure_e
-ngx_http_gray_account_failure(ngx_http_gray_decision_t *decision,
-    ngx_http_gray_passed_t *pass, ngx_http_upstream_state_t *state,
-    ngx_uint_t last)
-{
-    ngx_str_t  *host;
-
-    if (state->status == 0) {
-        return NGX_HTTP_GRAY_KINDS;
-    }
-
-    if (state->header_time != (ngx_msec_t) -1) {
-        return (last && !pass->fell_back)
-               ? ngx_http_gray_account_cut(pass->request, state)
-               : NGX_HTTP_GRAY_STATUS;
-    }
-
-    if (state->status == NGX_HTTP_GATEWAY_TIME_OUT) {
-        return NGX_HTTP_GRAY_TIMEOUT;
-    }
-
-    if (state->connect_time == (ngx_msec_t) -1) {
-
-        /* the balancer gives the name of all of them where it has none */
-
-        host = &decision->peer->host;
-
-        return (state->peer
-                && state->peer->len == host->len
-                && ngx_memcmp(state->peer->data, host->data, host->len) == 0)
-               ? NGX_HTTP_GRAY_NO_LIVE : NGX_HTTP_GRAY_CONNECT;
-    }
-
-    return state->bytes_received ? NGX_HTTP_GRAY_INVALID
-                                 : NGX_HTTP_GRAY_RESET;
-}
-
-
-/* in its body; not where the client was the reason, or a worker's end */
-
-static ngx_http_gray_failure_e
-ngx_http_gray_account_cut(ngx_http_request_t *r,
-    ngx_http_upstream_state_t *state)
-{
-    ngx_http_upstream_t  *u;
-
-    u = r->upstream;
-
-    if (u->state != state
-        || !u->header_sent
-        || u->upgrade
-        || r->connection->error
-        || ngx_http_gray_account_body(r, u))
-    {
-        return NGX_HTTP_GRAY_KINDS;
-    }
-
-    /* nginx is lazy with timers: the one that runs may be a bit older */
-
-    return (state->response_time - state->header_time + NGX_TIMER_LAZY_DELAY
-            >= u->conf->read_timeout
-            && !(u->buffering && u->pipe->upstream_eof))
-           ? NGX_HTTP_GRAY_TIMEOUT : NGX_HTTP_GRAY_RESET;
 }
 
 

@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_gray_account.h"
+#include "ngx_http_gray_attempts.h"
 #include "ngx_http_gray_request.h"
 #include "ngx_http_gray_variables.h"
 
@@ -297,7 +297,7 @@ ngx_http_gray_variable_failures(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    ngx_http_gray_account_failures(decision, failures);
+    ngx_http_gray_attempts_failures(decision, failures);
 
     len = 0;
 

@@ -53,6 +53,11 @@ my %acts = (
     broken       => sub { text($_[0], "${chunked}6\r\nv2 cut\r\nxyz\r\n");
                           await(@_) },
 
+    # more than anybody takes
+
+    flood => sub { text($_[0], "${ok}Content-Length: 1000000000\r\n\r\n");
+                   1 while eval { text($_[0], 'x' x 65_536); 1 } },
+
     # the end of the connection is that of the body
 
     end       => sub { text($_[0], "HTTP/1.0 200 OK\r\n\r\nv2 end") },

@@ -103,7 +103,7 @@ sub cases {
 
     $self->{before} ||= $self->scrape;
 
-    my $result = $code->();
+    my @result = $code->();
 
     wait_until(sub { $self->lines >= $self->{lines} + $requests });
 
@@ -129,7 +129,7 @@ sub cases {
         \@expected, $name)
         or Test::More::diag(join "\n", @lines);
 
-    return $result;
+    return wantarray ? @result : $result[0];
 }
 
 
