@@ -43,7 +43,7 @@ worker_processes 2;
 
 http {
     gray_zone gray 16m;
-    variables_hash_max_size 2048;
+    variables_hash_max_size 4096;
 
     upstream v1 { server 127.0.0.1:%%PORT_v1%%; keepalive 16; }
 
