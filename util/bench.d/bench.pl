@@ -365,7 +365,7 @@ sub memory {
         my $nginx = nginx({
             gray   => 1,
             pass   => 'http://$arg_release',
-            http   => "    gray_zone gray 16m;\n\n"
+            http   => "    gray_zone gray 64m;\n\n"
                       . join("\n", map { release_text($_) } @names),
             master => 1
         })->start;
