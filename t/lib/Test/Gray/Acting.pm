@@ -53,7 +53,11 @@ my %acts = (
     broken       => sub { text($_[0], "${chunked}6\r\nv2 cut\r\nxyz\r\n");
                           await(@_) },
 
-    # more than anybody takes
+    # more than buffers hold, and more than anybody takes
+
+    large => sub { text($_[0], "${ok}Cache-Control: max-age=3600\r\n"
+                               . "Content-Length: 10000000\r\n\r\n"
+                               . 'x' x 10_000_000) },
 
     flood => sub { text($_[0], "${ok}Content-Length: 1000000000\r\n\r\n");
                    1 while eval { text($_[0], 'x' x 65_536); 1 } },
