@@ -1,14 +1,23 @@
 """A gRPC client: grpc_client.py PORT < calls
 
 Standard input is a JSON array of calls, {"method": "Unary", "messages":
-["a"], "metadata": {"x-canary": "always"}}.  All go over one connection, in
-order.  Prints a JSON array of {"code", "details", "messages", "served_by"}.
+["a"], "metadata": {"x-canary": "always"}}, and "pause", the seconds before
+each message of a stream but the first.  All go over one connection, in order.
+Prints a JSON array of {"code", "details", "messages", "served_by"}.
 """
 
 import json
 import sys
+import time
 
 import grpc
+
+
+def paused(messages, seconds):
+    for number, message in enumerate(messages):
+        if number:
+            time.sleep(seconds)
+        yield message
 
 
 def call(channel, request):
@@ -20,7 +29,8 @@ def call(channel, request):
     try:
         if request["method"] == "Stream":
             answer = channel.stream_stream(method)(
-                iter(messages), metadata=metadata, timeout=30)
+                paused(messages, request.get("pause", 0)), metadata=metadata,
+                timeout=30)
             got.extend(message.decode() for message in answer)
         else:
             message, answer = channel.unary_unary(method).with_call(

@@ -27,6 +27,9 @@ our @EXPORT = qw(acting acted);
 
 my $ok      = "HTTP/1.1 200 OK\r\n";
 my $chunked = "${ok}Transfer-Encoding: chunked\r\n\r\n";
+my $events  = "${ok}Content-Type: text/event-stream; charset=utf-8\r\n"
+              . "Transfer-Encoding: chunked\r\n\r\n"
+              . "9\r\ndata: 1\n\n\r\n";
 my $long    = "${ok}Content-Length: 100\r\n\r\n";
 
 my %acts = (
@@ -52,6 +55,11 @@ my %acts = (
                           await(@_) },
     broken       => sub { text($_[0], "${chunked}6\r\nv2 cut\r\nxyz\r\n");
                           await(@_) },
+
+    # events, that do not end, or do
+
+    events     => sub { text($_[0], $events); await(@_) },
+    events_end => sub { text($_[0], "${events}0\r\n\r\n") },
 
     # more than buffers hold, and more than anybody takes
 

@@ -6,8 +6,9 @@ package Test::Gray::Backend;
 #
 #     $t->daemon(v1 => fastcgi(sub { my ($params, $body) = @_; ... }));
 #
-# The code returns the text of a response.  Each connection has a process of
-# its own, so that kept connections block nobody.
+# The code returns the text of a response, and its status if that is not 200.
+# Each connection has a process of its own, so that kept connections block
+# nobody.
 
 use strict;
 use warnings;
@@ -95,6 +96,9 @@ sub plain {
 }
 
 
+sub status { return 'Status: ' . ($_[0] || 200) . "\r\n" }
+
+
 # -- HTTP: the code gets the head of a request and the connection; where it
 # returns nothing the connection is closed as it is
 
@@ -128,7 +132,8 @@ sub read_head {
 }
 
 
-# -- FastCGI
+# -- FastCGI: the code gets the connection, too; where it returns nothing that
+# is closed as it is
 
 sub fastcgi {
     my ($code) = @_;
@@ -167,10 +172,13 @@ sub fastcgi_request {
             $body .= $content;
 
         } elsif ($type == FCGI_STDIN) {
-            my $text = plain($code->(fastcgi_params($params), $body));
+            my ($text, $status) =
+                $code->(fastcgi_params($params), $body, $socket);
+            return 0 unless defined $text;
 
             write_all($socket,
-                      fastcgi_record(FCGI_STDOUT, $id, $text)
+                      fastcgi_record(FCGI_STDOUT, $id,
+                                     status($status) . plain($text))
                       . fastcgi_record(FCGI_STDOUT, $id, '')
                       . fastcgi_record(FCGI_END_REQUEST, $id, "\0" x 8));
             return $keep;
@@ -245,8 +253,9 @@ sub scgi {
         my %params = split /\0/, $params, -1;
         my $body = read_exactly($socket, $params{CONTENT_LENGTH} || 0);
 
-        write_all($socket, "Status: 200 OK\r\n"
-                           . plain($code->(\%params, $body)));
+        my ($text, $status) = $code->(\%params, $body);
+
+        write_all($socket, status($status) . plain($text));
     });
 }
 
@@ -263,8 +272,10 @@ sub uwsgi {
         my %params = unpack '(v/a*)*', read_exactly($socket, $length);
         my $body = read_exactly($socket, $params{CONTENT_LENGTH} || 0);
 
-        write_all($socket, "HTTP/1.1 200 OK\r\n"
-                           . plain($code->(\%params, $body)));
+        my ($text, $status) = $code->(\%params, $body);
+
+        write_all($socket, 'HTTP/1.1 ' . ($status || 200) . " Status\r\n"
+                           . plain($text));
     });
 }
 
