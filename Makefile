@@ -80,6 +80,9 @@ torture: ## kills, reloads, upgrades for TIME seconds; no change may be lost
 soak: ## TIME seconds of changes and load; nothing may grow
 	@TIME=$(or $(TIME),3600) util/soak
 
+count: ## REQUESTS (1000000) through reloads, kills; counts are right
+	@REQUESTS=$(or $(REQUESTS),1000000) util/count
+
 devices: ## how often "device" is right, by others' User-Agents
 	@GRAY_DEVICES=1 T=t/device_accuracy.t util/test
 
@@ -88,4 +91,4 @@ clean: ## remove build/
 
 .PHONY: help build install demo test unit check asan static valgrind bench \
 	bench-writes bench-scrape bench-rules differential fuzz reliability \
-	coverage torture soak devices clean
+	coverage torture soak count devices clean
