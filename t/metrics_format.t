@@ -12,6 +12,7 @@ use Test::More;
 
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
+use Test::Gray::Backend;
 use Test::Gray::Exposition;
 use Test::Gray::Process;
 use Test::Gray::Release;
@@ -22,6 +23,12 @@ my $other   = 'V' . '.' x 31 . '-' x 31;
 my $rule    = 'rule-' . '.' x 58;
 
 my $t = Test::Gray->new;
+
+# answers as soon as there is a file
+
+my $answer = $t->dir . '/answer';
+
+$t->daemon(wait => http(sub { wait_until(sub { -e $answer }); 'waited' }));
 
 $t->config(<<"END")->start;
 worker_processes 2;
@@ -56,6 +63,7 @@ http {
         zone     "z\\"\\\\\\nq";
         variant  off;
         variant  on weight=50%;
+        match    on \$arg_x ~ (a+)+\$ name=slow;
     }
 
     gray_release quiet {
@@ -73,6 +81,7 @@ http {
         location /302 { return 302 /; }
         location /404 { return 404; }
         location /500 { return 500; }
+        location /wait { proxy_pass http://127.0.0.1:%%PORT_wait%%; }
     }
 
     server {
@@ -239,7 +248,7 @@ for my $release (keys %counted, 'quiet') {
 
 $expected{nginx_gray_rule_matches_total} = {
     'release=app,rule=testers' => 0, 'release=app,rule=1' => 0,
-    "release=$long,rule=$rule" => 0,
+    "release=$long,rule=$rule" => 0, 'release=chance,rule=slow' => 0,
 };
 $expected{nginx_gray_weight_ratio} = {
     'release=app,variant=stable'      => 0.8,
@@ -547,19 +556,47 @@ is_deeply([ grep { /requests|duration|header|bytes_total|rule/
                    && series($m, $_, release => 'quiet') } keys %$m ], [],
           'stats=off: nothing else');
 
+# a match that is given up, of which a rule says that it does not hold
+
+$t->get('/chance?x=' . 'a' x 5000 . '!');
+$m = becomes(1, 'a match that took too long', 'nginx_gray_limited_total',
+             release => 'chance');
+
+is(total($m, 'nginx_gray_limited_total', release => 'app'), 0,
+   'and none of another release');
+
+# requests that are under way
+
+my @live = ('nginx_gray_live_requests', release => 'app');
+my @waiting = map { $t->http->connect } 1 .. 3;
+
+$_->send("GET /wait HTTP/1.1\r\nHost: a\r\nX-Canary: y\r\n\r\n")
+    for @waiting;
+
+$m = becomes(3, 'requests under way', @live, variant => 'canary');
+
+is(total($m, @live, variant => 'stable'), 0, 'and none of the baseline');
+is(total($m, @total), 47, 'which are not counted yet');
+
+$t->write_file('answer', '');
+
+is(scalar(grep { $_->receive->{body} eq 'waited' } @waiting), 3, 'answered');
+becomes(0, 'none is under way', @live);
+$m = becomes(50, 'and they are counted', @total);
+
 # as ingress-nginx has it
 
 my @ingress = ('nginx_ingress_controller_requests', ingress => 'app');
 
 is(total($m, @ingress, canary => 'canary', service => 'canary',
-         status => '200'), $got{canary}, 'alias: 200');
+         status => '200'), $got{canary} + 3, 'alias: 200');
 is(total($m, @ingress, canary => 'canary', status => $_ * 100), $_ - 2,
    "alias: ${_}00") for 3, 4, 5;
 is(total($m, @ingress, canary => '', service => 'stable', status => '200'),
    $got{stable} + 1, 'alias: the baseline is no canary');
-is(total($m, @ingress), 47, 'alias: all');
+is(total($m, @ingress), 50, 'alias: all');
 is(total($m, 'nginx_ingress_controller_response_duration_seconds_count',
-         ingress => 'app', canary => 'canary'), 6 + $got{canary},
+         ingress => 'app', canary => 'canary'), 9 + $got{canary},
    'alias: times');
 is_deeply([ grep { /ingress/ } keys %{ scrape($t, $_) } ], [],
           "no alias, $_") for qw(/metrics /gray/metrics);
@@ -625,9 +662,9 @@ is_deeply(weights(), { stable => 0.9, second => 0.1 }, 'another variant');
 is_deeply([ counted() ], [ qw(canary second stable) ],
           'one that is no more is served');
 is(total(scrape($t, '/alias'), @total, variant => 'canary'),
-   6 + $got{canary}, 'with what was counted for it');
+   9 + $got{canary}, 'with what was counted for it');
 is(total(scrape($t, '/alias'), @ingress, service => 'canary',
-         canary => 'canary'), 6 + $got{canary}, 'and is no baseline');
+         canary => 'canary'), 9 + $got{canary}, 'and is no baseline');
 
 arms(third => 40, fourth => 50);
 
