@@ -42,13 +42,13 @@
     ngx_cpymem(p, s, sizeof(s) - 1)
 
 
+static void ngx_http_gray_exposition_edges(
+    ngx_http_gray_exposition_t *exposition);
 static ngx_uint_t ngx_http_gray_exposition_reserve(
     ngx_http_gray_exposition_t *exposition, size_t size);
 static ngx_buf_t *ngx_http_gray_exposition_map(ngx_pool_t *pool, size_t size);
 static void ngx_http_gray_exposition_unmap(void *data);
 static void ngx_http_gray_exposition_close(
-    ngx_http_gray_exposition_t *exposition);
-static void ngx_http_gray_exposition_edges(
     ngx_http_gray_exposition_t *exposition);
 static u_char *ngx_http_gray_exposition_head(
     ngx_http_gray_exposition_t *exposition, size_t size);
