@@ -137,24 +137,34 @@ ngx_uint_t
 ngx_http_gray_claim_take(ngx_http_gray_claim_t *claims, ngx_uint_t slots,
     ngx_str_t **keep, ngx_uint_t n)
 {
-    ngx_uint_t  i;
+    uint64_t    mark;
+    ngx_uint_t  i, oldest;
 
-    i = ngx_http_gray_claim_find(claims, slots, NGX_HTTP_GRAY_CLAIM_TAKEN);
+    oldest = slots;
 
-    if (i == slots) {
-        for (i = 0; i < slots; i++) {
-            if (!ngx_http_gray_claim_among(claims[i].mark, keep, n)) {
-                break;
-            }
+    for (i = 0; i < slots; i++) {
+        mark = claims[i].mark;
+
+        /* whoever took it has died */
+
+        if (mark == NGX_HTTP_GRAY_CLAIM_TAKEN) {
+            oldest = i;
+            break;
+        }
+
+        if (!ngx_http_gray_claim_among(mark, keep, n)
+            && (oldest == slots || claims[i].began < claims[oldest].began))
+        {
+            oldest = i;
         }
     }
 
-    if (i < slots) {
-        __atomic_store_n(&claims[i].mark, NGX_HTTP_GRAY_CLAIM_TAKEN,
+    if (oldest < slots) {
+        __atomic_store_n(&claims[oldest].mark, NGX_HTTP_GRAY_CLAIM_TAKEN,
                          __ATOMIC_SEQ_CST);
     }
 
-    return i;
+    return oldest;
 }
 
 

@@ -36,8 +36,8 @@ ngx_uint_t ngx_http_gray_claim(ngx_http_gray_claim_t *claims,
     ngx_uint_t slots, ngx_str_t *name);
 
 /*
- * With a lock: takes the slot of a name that is not one of these, and then
- * gives it to another one.  In between nobody counts there, and whoever dies
+ * With a lock: takes the slot of a name that is not one of these, the one that
+ * has it for longest, and then gives it to another one.  In between nobody counts there, and whoever dies
  * leaves a slot that is taken first the next time.  "slots" where all names
  * are among these.
  */

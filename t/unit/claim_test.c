@@ -201,6 +201,38 @@ test_take(void **state)
 }
 
 
+/* the name that has its slot for longest goes first */
+
+static void
+test_oldest(void **state)
+{
+    ngx_str_t              *keep[1];
+    ngx_uint_t              i, slot;
+    ngx_http_gray_claim_t   claims[4];
+
+    static const ngx_msec_t  began[4] = { 4000, 3000, 1000, 2000 };
+    static const ngx_uint_t  order[3] = { 3, 1, 0 };
+
+    (void) state;
+
+    memset(claims, 0, sizeof(claims));
+
+    for (i = 0; i < 4; i++) {
+        ngx_current_msec = began[i];
+        assert_int_equal(ngx_http_gray_claim(claims, 4, &names[i]), i);
+    }
+
+    ngx_current_msec = 5000;
+    keep[0] = &names[2];
+
+    for (i = 0; i < 3; i++) {
+        slot = ngx_http_gray_claim_take(claims, 4, keep, 1);
+        assert_int_equal(slot, order[i]);
+        ngx_http_gray_claim_give(claims, slot, &names[10 + i]);
+    }
+}
+
+
 /* a claim that was not ended, at each byte of it */
 
 static void
@@ -438,6 +470,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_claim),
         cmocka_unit_test(test_take),
+        cmocka_unit_test(test_oldest),
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_at_once),
         cmocka_unit_test(test_changes),
