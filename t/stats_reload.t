@@ -362,9 +362,9 @@ stays('... and it counts');
 $t->stop;
 configure(workers => 67)->start;
 %sent = map { $_ => 0 } keys %sent;
+is(send_some('app'), 67, '67 workers count');
 is(() = $t->log =~ /has 64 processes already, requests under way are not/g, 3,
-   'three of 67 workers have no place');
-is(send_some('app'), 67, '... and count');
+   '... three of which have no place for requests under way');
 stays('... all of them');
 
 $t->done;
