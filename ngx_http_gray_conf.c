@@ -18,6 +18,7 @@
 #include "ngx_http_gray_lists.h"
 #include "ngx_http_gray_location.h"
 #include "ngx_http_gray_metrics.h"
+#include "ngx_http_gray_scan.h"
 #include "ngx_http_gray_task.h"
 #include "ngx_http_gray_upstream.h"
 #include "ngx_http_gray_variables.h"
@@ -42,6 +43,8 @@ typedef struct {
 } ngx_http_gray_conf_parameter_t;
 
 
+static ngx_int_t ngx_http_gray_conf_zone_name(ngx_conf_t *cf,
+    ngx_str_t *name);
 static ngx_int_t ngx_http_gray_conf_parameter(ngx_conf_t *cf,
     ngx_http_gray_zone_t *zone, ngx_str_t *word);
 static ngx_int_t ngx_http_gray_conf_document(ngx_conf_t *cf,
@@ -139,10 +142,7 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (value[1].len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid name \"\" of gray_zone, must not be "
-                           "empty");
+    if (ngx_http_gray_conf_zone_name(cf, &value[1]) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -206,6 +206,36 @@ ngx_http_gray_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     zone->shm_zone->init = ngx_http_gray_cycle_init_zone;
 
     return NGX_CONF_OK;
+}
+
+
+/* a scrape with a label that is not UTF-8 would be refused as a whole */
+
+static ngx_int_t
+ngx_http_gray_conf_zone_name(ngx_conf_t *cf, ngx_str_t *name)
+{
+    size_t   n;
+    u_char  *p, *last;
+
+    last = name->data + name->len;
+
+    for (p = name->data; p < last; p += n) {
+        n = ngx_http_gray_scan_utf8(p, last);
+
+        if (n == 0) {
+            break;
+        }
+    }
+
+    if (name->len && p == last) {
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid name \"%V\" of gray_zone, must be UTF-8, and "
+                       "not empty", name);
+
+    return NGX_ERROR;
 }
 
 

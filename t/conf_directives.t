@@ -60,7 +60,9 @@ my @http = (
         ("gray_zone z $_;" => qq(invalid size "$_" of gray_zone "z", must be)
                               . ' a size of at least 32k')
     } qw(x 4k 31k -1 1mb)),
-    'gray_zone "" 1m;' => qr/^invalid name "" of gray_zone/,
+    map({ ("gray_zone \"$_\" 1m;"
+          => qq(invalid name "$_" of gray_zone, must be UTF-8, and not empty))
+        } '', "\xff", "z\xc3", "\xed\xa0\x80z"),
     map({
         ("gray_zone z 1m document=$_;" =>
              qq(invalid document size "$_" of gray_zone "z", must be a size)
