@@ -29,7 +29,8 @@ typedef struct {
     ngx_uint_t                       known;      /* unsigned  known:1; it has
                                                     counters, and a window */
     ngx_http_gray_summary_t          summary;
-    ngx_http_gray_counts_t           counts;     /* where there is no window */
+    ngx_http_gray_counts_t           counts;     /* where there is no window; */
+    time_t                           since;      /* likewise */
 } ngx_http_gray_stats_item_t;
 
 
@@ -69,6 +70,8 @@ static ngx_http_gray_json_t *ngx_http_gray_stats_window(
     ngx_http_gray_stats_t *stats);
 static ngx_int_t ngx_http_gray_stats_since(ngx_http_gray_stats_t *stats,
     ngx_http_gray_json_t *json);
+static ngx_int_t ngx_http_gray_stats_time(ngx_http_gray_json_t *json,
+    time_t time);
 static ngx_http_gray_json_t *ngx_http_gray_stats_variants(
     ngx_http_gray_stats_t *stats);
 static ngx_http_gray_json_t *ngx_http_gray_stats_variant(
@@ -78,7 +81,7 @@ static ngx_int_t ngx_http_gray_stats_numbers(ngx_http_gray_stats_t *stats,
 static double ngx_http_gray_stats_weight(ngx_http_gray_stats_t *stats,
     ngx_http_gray_gather_variant_t *variant);
 static ngx_int_t ngx_http_gray_stats_details(ngx_http_gray_json_t *json,
-    ngx_http_gray_counts_t *counts);
+    ngx_http_gray_stats_item_t *item);
 static ngx_http_gray_json_t *ngx_http_gray_stats_reasons(
     ngx_http_gray_counts_t *counts);
 static ngx_http_gray_json_t *ngx_http_gray_stats_named(ngx_str_t *name,
@@ -220,7 +223,6 @@ static void
 ngx_http_gray_stats_item(ngx_http_gray_stats_t *stats,
     ngx_http_gray_gather_variant_t *variant)
 {
-    time_t                       since;
     ngx_http_gray_summary_t     *summary;
     ngx_http_gray_stats_item_t  *item;
 
@@ -246,7 +248,7 @@ ngx_http_gray_stats_item(ngx_http_gray_stats_t *stats,
     } else {
         ngx_http_gray_turns_since(stats->release->counters, variant->slot,
                                   stats->now, &item->counts, &summary->ms,
-                                  &since);
+                                  &item->since);
         ngx_http_gray_tally_add(summary, &item->counts);
     }
 
@@ -325,9 +327,7 @@ static ngx_int_t
 ngx_http_gray_stats_since(ngx_http_gray_stats_t *stats,
     ngx_http_gray_json_t *json)
 {
-    u_char                     text[sizeof("1970-01-01T00:00:00Z")];
     time_t                     since;
-    ngx_tm_t                   tm;
     uint64_t                   ms;
     ngx_http_gray_counts_t     counts;
     ngx_http_gray_counters_t  *counters;
@@ -338,7 +338,17 @@ ngx_http_gray_stats_since(ngx_http_gray_stats_t *stats,
                               ngx_http_gray_counters_variants(counters),
                               stats->now, &counts, &ms, &since);
 
-    ngx_gmtime(since, &tm);
+    return ngx_http_gray_stats_time(json, since);
+}
+
+
+static ngx_int_t
+ngx_http_gray_stats_time(ngx_http_gray_json_t *json, time_t time)
+{
+    u_char    text[sizeof("1970-01-01T00:00:00Z")];
+    ngx_tm_t  tm;
+
+    ngx_gmtime(time, &tm);
 
     ngx_sprintf(text, "%4d-%02d-%02dT%02d:%02d:%02dZ%Z",
                 tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
@@ -416,7 +426,7 @@ ngx_http_gray_stats_variant(ngx_http_gray_stats_t *stats,
     }
 
     if (rc == NGX_OK && item->known && stats->window == 0) {
-        rc = ngx_http_gray_stats_details(json, &item->counts);
+        rc = ngx_http_gray_stats_details(json, item);
     }
 
     if (rc != NGX_OK) {
@@ -504,11 +514,16 @@ ngx_http_gray_stats_weight(ngx_http_gray_stats_t *stats,
 
 static ngx_int_t
 ngx_http_gray_stats_details(ngx_http_gray_json_t *json,
-    ngx_http_gray_counts_t *counts)
+    ngx_http_gray_stats_item_t *item)
 {
-    if (ngx_http_gray_json_set(json, "reasons",
-                               ngx_http_gray_stats_reasons(counts))
-        != NGX_OK
+    ngx_http_gray_counts_t  *counts;
+
+    counts = &item->counts;
+
+    if (ngx_http_gray_stats_time(json, item->since) != NGX_OK
+        || ngx_http_gray_json_set(json, "reasons",
+                                  ngx_http_gray_stats_reasons(counts))
+           != NGX_OK
         || ngx_http_gray_json_set(json, "failure_kinds",
                              ngx_http_gray_stats_named(ngx_http_gray_failures,
                                                        counts->failures,

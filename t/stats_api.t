@@ -114,7 +114,7 @@ my $json = get();
 my @members = qw(release revision enabled baseline window since variants);
 my @numbers = qw(requests rate share weight error_ratio absent failures
                  fallbacks streams live codes header total);
-my @details = qw(reasons failure_kinds absences bytes_in bytes_out);
+my @details = qw(since reasons failure_kinds absences bytes_in bytes_out);
 
 is_deeply([ sort keys %$json ], [ sort @members ], 'members');
 is($json->{release}, 'app', 'the release');
@@ -133,6 +133,7 @@ ok($since >= $before - 1 && $since <= time, 'since nginx was started');
 my $none = $json->{variants}{canary};
 
 is_deeply([ sort keys %$none ], [ sort @numbers, @details ], 'of a variant');
+is($none->{since}, $json->{since}, 'counted from the beginning');
 is_deeply([ map { $none->{$_} } qw(requests absent failures fallbacks streams
                                    live bytes_in bytes_out) ],
           [ (0) x 8 ], 'zeroes');
@@ -252,6 +253,8 @@ patch({ enabled => JSON::PP::true });
 
 # -- variants that come and go; there is memory for three
 
+wait_until(sub { time > $since });
+
 patch({ variants => { canary => $null, next => { upstream => 'v2', weight => 0 } },
         rules => [ { when => { '$http_x_canary' => 'always' },
                      variant => 'next' } ] });
@@ -265,6 +268,9 @@ is(join(' ', sort keys %{ $json->{variants} }), 'canary next stable',
    'one that was counted is there still');
 is($json->{variants}{canary}{weight}, undef, 'without a weight');
 is($json->{variants}{canary}{requests}, 24 + $split, 'as it was');
+cmp_ok($json->{variants}{next}{since}, 'gt', $json->{since},
+       'a new one is counted since it came');
+is($json->{variants}{canary}{since}, $json->{since}, 'others are since ever');
 
 patch({ variants => { $_ => { upstream => 'v2', weight => 0 } } }) for qw(third fourth);
 patch({ rules => [ { when => { '$http_x_canary' => 'always' },
