@@ -37,9 +37,9 @@ ngx_uint_t ngx_http_gray_claim(ngx_http_gray_claim_t *claims,
 
 /*
  * With a lock: takes the slot of a name that is not one of these, the one that
- * has it for longest, and then gives it to another one.  In between nobody counts there, and whoever dies
- * leaves a slot that is taken first the next time.  "slots" where all names
- * are among these.
+ * has it for longest, and then gives it to another one.  In between nobody
+ * counts there, and whoever dies leaves a slot that is taken first the next
+ * time.  "slots" where all names are among these.
  */
 ngx_uint_t ngx_http_gray_claim_take(ngx_http_gray_claim_t *claims,
     ngx_uint_t slots, ngx_str_t **keep, ngx_uint_t n);
