@@ -16,6 +16,9 @@
 /* a call of gRPC that goes on for so long behind its header is a stream */
 #define NGX_HTTP_GRAY_STREAM_TIME  1000    /* ms */
 
+/* two clocks that nobody has set differ by less, where one is read coarsely */
+#define NGX_HTTP_GRAY_CLOCK_GRAIN  100     /* ms */
+
 
 static ngx_int_t ngx_http_gray_account_handler(ngx_http_request_t *r);
 static void ngx_http_gray_account_decision(ngx_http_request_t *r,
@@ -26,6 +29,8 @@ static ngx_uint_t ngx_http_gray_account_absence(ngx_http_request_t *r);
 static void ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_request_t *passed,
     ngx_uint_t smooth);
+static ngx_msec_int_t ngx_http_gray_account_set(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision, ngx_msec_int_t total);
 static void ngx_http_gray_account_absent(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts);
 static ngx_uint_t ngx_http_gray_account_events(ngx_http_request_t *r);
@@ -216,10 +221,7 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
         ngx_http_gray_attempts_count(r, decision, counts);
     }
 
-    /*
-     * As $request_time, but that the time of day may have been set: it is not
-     * less than what was told by a clock that cannot be.
-     */
+    /* $request_time, where it can be that */
 
     tp = ngx_timeofday();
     header = (ngx_msec_int_t) decision->header;
@@ -227,7 +229,9 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
     total = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
                               + (ngx_msec_int_t) (tp->msec - r->start_msec));
 
-    total = ngx_max(total, header);
+    if ((ngx_msec_t) (total - header) > NGX_HTTP_GRAY_CLOCK_GRAIN) {
+        total = ngx_http_gray_account_set(r, decision, total);
+    }
 
     if (passed->headers_out.content_type.len
         >= sizeof("text/event-stream") - 1
@@ -257,6 +261,33 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_count(&counts->total[ngx_http_gray_histogram_index(total)],
                         1);
     ngx_http_gray_count(&counts->total_ms, total);
+}
+
+
+/*
+ * The clock of the day may have been set meanwhile: by how much is known from
+ * the decision on.  Until then, there was the connection at least.
+ */
+
+static ngx_msec_int_t
+ngx_http_gray_account_set(ngx_http_request_t *r,
+    ngx_http_gray_decision_t *decision, ngx_msec_int_t total)
+{
+    ngx_msec_int_t  set, most;
+
+    set = ngx_http_gray_request_ahead(ngx_timeofday()) - decision->ahead;
+
+    if (ngx_abs(set) > NGX_HTTP_GRAY_CLOCK_GRAIN) {
+        total -= set;
+    }
+
+    most = (ngx_msec_int_t) (ngx_current_msec - r->connection->start_time);
+
+    if (total > most + NGX_HTTP_GRAY_CLOCK_GRAIN) {
+        total = most;
+    }
+
+    return ngx_max(total, (ngx_msec_int_t) decision->header);
 }
 
 

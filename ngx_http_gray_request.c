@@ -338,6 +338,7 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     decision->slot = variant->slot;
     decision->mark = variant->mark;
     decision->live = NULL;
+    decision->ahead = ngx_http_gray_request_ahead(ngx_timeofday());
     decision->used = 0;
     decision->counted = 0;
     decision->inner = 0;

@@ -79,6 +79,8 @@ struct ngx_http_gray_decision_s {
     ngx_uint_t                      rule_slot;   /* if there is a rule */
     uint64_t                        mark;
     uint32_t                       *live;        /* NULL: not as that */
+    ngx_msec_int_t                  ahead;       /* the clock of the day, when
+                                                    it was made */
 
     /* once it was: a class, or NGX_HTTP_GRAY_CODES and an absence */
 
@@ -134,6 +136,15 @@ ngx_http_gray_request_live(ngx_http_gray_decision_t *decision)
 
         (void) __atomic_fetch_add(decision->live, 1, __ATOMIC_RELAXED);
     }
+}
+
+
+/* how far the clock of the day, in ms, is ahead of the one that only counts */
+
+static ngx_inline ngx_msec_int_t
+ngx_http_gray_request_ahead(ngx_time_t *tp)
+{
+    return (ngx_msec_int_t) (tp->sec * 1000 + tp->msec - ngx_current_msec);
 }
 
 

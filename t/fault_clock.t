@@ -16,12 +16,13 @@ use Time::HiRes ();
 
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
+use Test::Gray::Clock;
 use Test::Gray::Fault;
 use Test::Gray::Journal;
 use Test::Gray::Process;
 
 plan(skip_all => 'make test FAILPOINTS=1') unless has_failpoints();
-plan(skip_all => 'no cc') if (capture('cc', '--version'))[0] != 0;
+plan(skip_all => no_clock()) if no_clock();
 
 my $day = 86400;
 my $weight = 0;
@@ -30,30 +31,10 @@ my $t = Test::Gray->new->config(journal_config(workers => 2, history => 100));
 my $second = Test::Gray->new->config(journal_config(
     workers => 1, history => 100, state => $t->dir . '/state'));
 
-my $library = $t->dir . '/clock_shift.so';
-my ($status, undef, $said) =
-    capture(qw(cc -Wall -Wextra -Werror -shared -fPIC -o), $library,
-            "$FindBin::Bin/lib/clock_shift.c");
-
-die $said if $status != 0;
-
-my $shift = $t->write_file('shift', pack 'q', 0);
+my $clock = Test::Gray::Clock->new($t);
 
 
 sub other { return $weight = $weight % 70 + 1 }
-
-
-# written into, as the processes have mapped it
-
-sub set_clock {
-    my ($seconds) = @_;
-
-    open my $fh, '+<:raw', $shift or die "$shift: $!\n";
-    syswrite $fh, pack 'q', $seconds;
-    close $fh;
-
-    return;
-}
 
 
 # all workers have looked at it
@@ -68,16 +49,6 @@ sub sees_clock {
         return !grep { $_->get('/on')->{headers}{date} !~ /$date/ }
                values %worker;
     }, 5);
-}
-
-
-sub start {
-    my ($which) = @_;
-
-    local $ENV{LD_PRELOAD} = $library;
-    local $ENV{GRAY_CLOCK_SHIFT} = $shift;
-
-    return $which->start;
 }
 
 
@@ -173,7 +144,7 @@ sub changes {
 }
 
 
-start($t);
+$clock->start($t);
 $second->start;
 
 for ([ -1, 'a day back' ], [ 1, 'a day ahead' ]) {
@@ -183,7 +154,7 @@ for ([ -1, 'a day back' ], [ 1, 'a day ahead' ]) {
     my $first = $revision;
     my @faults = changes(\$revision);
 
-    set_clock($by * $day);
+    $clock->set($by * $day);
 
     push @faults, 'the clock is as it was' if !sees_clock($by * $day);
 
@@ -195,14 +166,14 @@ for ([ -1, 'a day back' ], [ 1, 'a day ahead' ]) {
     my $before = seen($t);
 
     $t->crash;
-    start($t);
+    $clock->start($t);
     push @faults, 'another state after a restart'
         if !eq_hash(seen($t), $before);
     push @faults, changes_elsewhere(\$revision);
 
     # set right while it runs
 
-    set_clock(0);
+    $clock->set(0);
     push @faults, 'the clock is as it was' if !sees_clock(0);
     push @faults, changes_elsewhere(\$revision);
     push @faults, gaps($t, $revision) if gaps($t, $revision);
