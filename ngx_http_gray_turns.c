@@ -114,8 +114,16 @@ ngx_http_gray_turns_read_since(ngx_http_gray_counters_t *counters,
     ngx_http_gray_tally_subtract(counts,
                           ngx_http_gray_counters_sums(counters, reset, slot));
 
-    *ms = ngx_http_gray_turns_less(now, ngx_max(made->ms, claim->began));
-    *since = ngx_max(made->time, claim->time);
+    /* by the clock of the day, what is later may be less */
+
+    if (made->ms >= claim->began) {
+        *ms = ngx_http_gray_turns_less(now, made->ms);
+        *since = made->time;
+
+    } else {
+        *ms = ngx_http_gray_turns_less(now, claim->began);
+        *since = claim->time;
+    }
 }
 
 
