@@ -130,6 +130,10 @@ ngx_http_gray_account_outcome(ngx_http_request_t *r,
 {
     ngx_uint_t  status, gone;
 
+    if (pass && decision->status < NGX_HTTP_OK) {
+        ngx_http_gray_attempts_final(decision, pass);
+    }
+
     status = decision->status;
 
     if (status >= 100 && status < 600

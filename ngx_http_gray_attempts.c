@@ -146,6 +146,24 @@ ngx_http_gray_attempts_response(ngx_http_request_t *r,
 
 
 /*
+ * Since 1.29.0 nginx reads on behind "103 Early Hints", and has it in the state
+ * yet where the final status should be.
+ */
+
+void
+ngx_http_gray_attempts_final(ngx_http_gray_decision_t *decision,
+    ngx_http_gray_passed_t *pass)
+{
+    if (decision->header != (ngx_msec_t) -1
+        && !pass->fell_back
+        && pass->upstream->headers_in.status_n)
+    {
+        decision->status = pass->upstream->headers_in.status_n;
+    }
+}
+
+
+/*
  * That by which the request itself was answered, the first time: what an
  * "error_page" makes of that answer may come from the same variant.  Else the
  * last one of its subrequests.

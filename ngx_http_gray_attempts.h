@@ -27,6 +27,10 @@ void ngx_http_gray_attempts_answer(ngx_http_gray_decision_t *decision,
 void ngx_http_gray_attempts_response(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision);
 
+/* the final status, where what is there came before it */
+void ngx_http_gray_attempts_final(ngx_http_gray_decision_t *decision,
+    ngx_http_gray_passed_t *pass);
+
 /*
  * The pass that tells what has come of the request, of those that there are;
  * NULL: it came to no peer of the variant.

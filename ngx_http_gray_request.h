@@ -26,6 +26,7 @@ typedef struct ngx_http_gray_passed_s  ngx_http_gray_passed_t;
 
 struct ngx_http_gray_passed_s {
     ngx_http_request_t             *request;
+    ngx_http_upstream_t            *upstream;    /* the request's, by then */
 
     ngx_uint_t                      first;
     ngx_uint_t                      end;
@@ -171,6 +172,7 @@ ngx_http_gray_request_pass(ngx_http_request_t *r,
     }
 
     pass->request = r;
+    pass->upstream = r->upstream;
     pass->first = first;
     pass->end = (ngx_uint_t) -1;
     pass->fell_back = 0;

@@ -77,6 +77,11 @@ $releases
         ${\$counted->log}
 
 $locations
+        location /app/error    { proxy_pass http://app;
+                                 proxy_http_version 1.1;
+                                 proxy_intercept_errors on;
+                                 error_page 500 =200 /error; }
+        location = /error      { proxy_pass http://up_stable; }
         location /app/timeout  { proxy_pass http://app;
                                  proxy_read_timeout ${timeout}ms; }
         location /full/timeout { proxy_pass http://full;
@@ -118,6 +123,22 @@ for ([ 200 => '2xx' ], [ 204 => '2xx' ], [ 301 => '3xx' ], [ 304 => '3xx' ],
 
     get('app', $status, $status,
         "app canary: split $class, header, duration");
+}
+
+# what has come before that does not count
+
+if ($t->version_at_least('1.29.0')) {
+    for ([ app => 200, '2xx' ], [ app => 404, '4xx' ], [ app => 500, '5xx' ],
+         [ 'app/error' => 500, '5xx' ])
+    {
+        my ($path, $status, $class) = @$_;
+
+        get($path, "hints_$status", $path eq 'app' ? $status : 200,
+            "app canary: split $class, header, duration");
+    }
+
+    get('other/500', 'hints_500', 200,
+        'other canary: split 2xx, status, header, duration');
 }
 
 $counted->case('If-None-Match', sub {

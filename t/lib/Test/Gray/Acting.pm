@@ -10,7 +10,8 @@ package Test::Gray::Acting;
 #
 # A status, or nothing, is answered by the text "NAME METHOD LENGTH COUNT": the
 # length of the request's body, and which request of its connection it is.
-# Lines of X-Add are added to the header.  The others are in the table below;
+# Lines of X-Add are added to the header; before a status "hints_" sends early
+# hints first.  The others are in the table below;
 # in some of them the backend waits until nginx closes, which acted() tells.
 
 use strict;
@@ -100,11 +101,15 @@ sub acting {
             return $acts{$do}->($socket, "$name $do") if $acts{$do};
 
             my $text = "$name $method " . ($length || 0) . " $count";
-            my $status = $do =~ /^\d+$/ ? $do : 200;
+            my ($hints, $status) = $do =~ /^(hints_)?(\d+)$/ ? ($1, $2)
+                                                           : (undef, 200);
             my @lines = $head =~ /^X-Add: (.*)\r$/mig;
 
             push @lines, 'Content-Length: ' . length $text
                 unless $status =~ /^[23]04$/;
+
+            text($socket, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+                if $hints;
 
             text($socket, join("\r\n", "HTTP/1.1 $status Status", @lines)
                           . "\r\n\r\n"
