@@ -133,6 +133,13 @@ ngx_http_gray_claim_write(ngx_http_gray_claim_t *slot, ngx_str_t *name)
 }
 
 
+uint64_t
+ngx_http_gray_claim_mark(ngx_str_t *name)
+{
+    return ngx_http_gray_claim_hash(name->data, name->len);
+}
+
+
 ngx_uint_t
 ngx_http_gray_claim_take(ngx_http_gray_claim_t *claims, ngx_uint_t slots,
     ngx_str_t **keep, ngx_uint_t n)

@@ -35,6 +35,9 @@ typedef struct {
 ngx_uint_t ngx_http_gray_claim(ngx_http_gray_claim_t *claims,
     ngx_uint_t slots, ngx_str_t *name);
 
+/* that of the slot of a name, as long as it has one */
+uint64_t ngx_http_gray_claim_mark(ngx_str_t *name);
+
 /*
  * With a lock: takes the slot of a name that is not one of these, the one that
  * has it for longest, and then gives it to another one.  In between nobody

@@ -56,7 +56,7 @@ static void ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_http_gray_rules_env_t *env, ngx_log_t *log);
 static void ngx_http_gray_release_slots(ngx_http_gray_release_t *release,
-    ngx_http_gray_rules_t *rules, ngx_log_t *log);
+    ngx_log_t *log);
 static void ngx_http_gray_release_stay(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_log_t *log);
@@ -967,10 +967,6 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
         ngx_http_gray_rules_destroy(release->rules);
     }
 
-    if (release->counters) {
-        ngx_http_gray_release_slots(release, rules, log);
-    }
-
     release->rules = rules;
     release->word = snapshot->word;
     release->revision = snapshot->revision;
@@ -980,6 +976,10 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
     release->warned = 0;
     release->limited = 0;
 
+    if (release->counters) {
+        ngx_http_gray_release_slots(release, log);
+    }
+
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
                    "gray: release \"%V\" compiled revision %uL",
                    &release->name, snapshot->revision);
@@ -988,12 +988,13 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
 
 static void
 ngx_http_gray_release_slots(ngx_http_gray_release_t *release,
-    ngx_http_gray_rules_t *rules, ngx_log_t *log)
+    ngx_log_t *log)
 {
     ngx_int_t   rc;
     ngx_uint_t  n;
 
-    rc = ngx_http_gray_slots_assign(release->zone, release->counters, rules,
+    rc = ngx_http_gray_slots_assign(release->zone, release->block,
+                                    release->word, release->rules,
                                     &release->fallback, &n);
 
     if (rc == NGX_OK && n && n != release->uncounted) {
@@ -1018,7 +1019,7 @@ ngx_http_gray_release_recount(ngx_http_gray_release_t *release,
     ngx_log_t *log)
 {
     if (release->recount) {
-        ngx_http_gray_release_slots(release, release->rules, log);
+        ngx_http_gray_release_slots(release, log);
     }
 }
 
@@ -1044,6 +1045,7 @@ ngx_http_gray_release_stay(ngx_http_gray_release_t *release,
     release->revision = killed ? snapshot->revision : release->compiled;
     release->health = NGX_HTTP_GRAY_OUTDATED;
     release->word = snapshot->word;
+    release->recount = 0;
 
     ngx_log_error(NGX_LOG_INFO, log, 0,
                   "gray: release \"%V\" revision %uL is for a newer "

@@ -7,7 +7,9 @@
 /*
  * Variants and rules are counted by name, and a request that ends must not
  * look for names: slots are found once, when a revision is compiled.  The
- * zone's lock is needed only where a name that is out of use is to make room.
+ * zone's lock is needed only where a name that is out of use is to make room;
+ * and only the revision in force tells which are: a process that was late
+ * would take slots from names that others count by already.
  */
 
 
@@ -20,6 +22,8 @@
 static ngx_uint_t ngx_http_gray_slots_variants(
     ngx_http_gray_counters_t *counters, ngx_http_gray_rules_t *rules,
     ngx_http_gray_variant_t *fallback, ngx_uint_t locked);
+static void ngx_http_gray_slots_give(ngx_http_gray_counters_t *counters,
+    ngx_http_gray_variant_t *variant, ngx_uint_t slot);
 static ngx_uint_t ngx_http_gray_slots_rules(
     ngx_http_gray_counters_t *counters, ngx_http_gray_rules_t *rules,
     ngx_uint_t locked);
@@ -27,10 +31,14 @@ static ngx_uint_t ngx_http_gray_slots_rules(
 
 ngx_int_t
 ngx_http_gray_slots_assign(ngx_http_gray_zone_t *zone,
-    ngx_http_gray_counters_t *counters, ngx_http_gray_rules_t *rules,
-    ngx_http_gray_variant_t *fallback, ngx_uint_t *uncounted)
+    ngx_http_gray_block_t *block, uint64_t word,
+    ngx_http_gray_rules_t *rules, ngx_http_gray_variant_t *fallback,
+    ngx_uint_t *uncounted)
 {
-    ngx_uint_t  names;
+    ngx_uint_t                 names;
+    ngx_http_gray_counters_t  *counters;
+
+    counters = ngx_http_gray_shm_counters(zone, block);
 
     *uncounted = ngx_http_gray_slots_variants(counters, rules, fallback, 0);
     names = ngx_http_gray_slots_rules(counters, rules, 0);
@@ -40,6 +48,11 @@ ngx_http_gray_slots_assign(ngx_http_gray_zone_t *zone,
     }
 
     if (ngx_http_gray_shm_lock(zone) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_gray_shm_word(block) != word) {
+        ngx_http_gray_shm_unlock(zone);
         return NGX_AGAIN;
     }
 
@@ -62,10 +75,7 @@ ngx_http_gray_slots_variants(ngx_http_gray_counters_t *counters,
     ngx_str_t                *name[NGX_HTTP_GRAY_COUNTED_VARIANTS + 1];
     ngx_uint_t                i, n, other;
     ngx_uint_t                slot[NGX_HTTP_GRAY_COUNTED_VARIANTS + 1];
-    ngx_http_gray_claim_t    *names;
     ngx_http_gray_variant_t  *variant;
-
-    names = ngx_http_gray_counters_names(counters);
 
     for (n = 0; n < NGX_HTTP_GRAY_COUNTED_VARIANTS; n++) {
         variant = ngx_http_gray_rules_variant(rules, n);
@@ -82,21 +92,32 @@ ngx_http_gray_slots_variants(ngx_http_gray_counters_t *counters,
     ngx_http_gray_counters_assign_variants(counters, name, n + 1, slot,
                                            locked);
 
-    fallback->slot = slot[n];
-    fallback->mark = names[slot[n]].mark;
+    ngx_http_gray_slots_give(counters, fallback, slot[n]);
 
     other = 0;
 
     for (i = 0; i < n; i++) {
         variant = ngx_http_gray_rules_variant(rules, i);
 
-        variant->slot = slot[i];
-        variant->mark = names[slot[i]].mark;
+        ngx_http_gray_slots_give(counters, variant, slot[i]);
 
         other += (slot[i] == ngx_http_gray_counters_variants(counters));
     }
 
     return other;
+}
+
+
+/* the mark is not read there: by now, it may be that of another name */
+
+static void
+ngx_http_gray_slots_give(ngx_http_gray_counters_t *counters,
+    ngx_http_gray_variant_t *variant, ngx_uint_t slot)
+{
+    variant->slot = slot;
+    variant->mark = (slot < ngx_http_gray_counters_variants(counters))
+                    ? ngx_http_gray_claim_mark(&variant->name)
+                    : NGX_HTTP_GRAY_CLAIM_FREE;
 }
 
 

@@ -17,14 +17,16 @@
 
 
 /*
- * Gives the variants and rules of a set, and "fallback", the slots by which
- * they are counted, and tells how many variants have none of their own.
- * NGX_OK, or NGX_AGAIN where the zone's lock was wanted and not to be had: what
- * has no slot now may get one later.
+ * Gives the variants and rules of a set, made of the revision of "word", and
+ * "fallback" the slots by which they are counted, and tells how many variants
+ * have none of their own.  NGX_OK, or NGX_AGAIN where the zone's lock was
+ * wanted and not to be had, or another revision is in force by now: what has no
+ * slot now may get one later.
  */
 ngx_int_t ngx_http_gray_slots_assign(ngx_http_gray_zone_t *zone,
-    ngx_http_gray_counters_t *counters, ngx_http_gray_rules_t *rules,
-    ngx_http_gray_variant_t *fallback, ngx_uint_t *uncounted);
+    ngx_http_gray_block_t *block, uint64_t word,
+    ngx_http_gray_rules_t *rules, ngx_http_gray_variant_t *fallback,
+    ngx_uint_t *uncounted);
 
 
 #endif /* _NGX_HTTP_GRAY_SLOTS_H_INCLUDED_ */
