@@ -25,6 +25,7 @@ static void ngx_http_gray_account_decision(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision);
 static ngx_uint_t ngx_http_gray_account_outcome(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_passed_t *pass);
+static ngx_uint_t ngx_http_gray_account_ended(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_gray_account_absence(ngx_http_request_t *r);
 static void ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_request_t *passed,
@@ -143,9 +144,7 @@ ngx_http_gray_account_outcome(ngx_http_request_t *r,
         return status / 100 - 1;
     }
 
-    /* a worker that must end closes connections, too */
-
-    gone = !r->connection->close
+    gone = !ngx_http_gray_account_ended(r)
            && (r->connection->error
                || r->headers_out.status == NGX_HTTP_CLIENT_CLOSED_REQUEST);
 
@@ -158,6 +157,30 @@ ngx_http_gray_account_outcome(ngx_http_request_t *r,
     }
 
     return NGX_HTTP_GRAY_CODES + ngx_http_gray_account_absence(r);
+}
+
+
+/* a worker that must end closes connections, too: is it that, then? */
+
+static ngx_uint_t
+ngx_http_gray_account_ended(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_V2)
+    ngx_connection_t  *c;
+
+    if (r->stream) {
+
+        /* nginx has cleared the bit, but a client would have left its marks */
+
+        c = r->stream->connection->connection;
+
+        return ngx_exiting && c->error
+               && !c->read->eof && !c->read->error && !c->write->error;
+    }
+
+#endif
+
+    return r->connection->close;
 }
 
 
