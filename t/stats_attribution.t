@@ -9,13 +9,13 @@ use strict;
 use warnings;
 
 use FindBin;
-use IO::Socket::INET;
 use Test::More;
 
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
 use Test::Gray::Acting;
 use Test::Gray::Counted;
+use Test::Gray::Full;
 use Test::Gray::Process;
 
 my $t = Test::Gray->new;
@@ -28,50 +28,31 @@ $t->daemon($_ => acting($_)) for qw(v1 v2);
 
 # servers that do not answer a SYN, as the queue of their connections is full
 
-my ($full, $closing) = map { Full->new } 1, 2;
+my ($full, $closing) = map { Test::Gray::Full->new } 1, 2;
 
-# upstreams of canaries, each with a release of its name
+my $v1 = 'server 127.0.0.1:%%PORT_v1%%';
+my $v2 = 'server 127.0.0.1:%%PORT_v2%%';
+my $dead = 'server 127.0.0.1:%%PORT_dead%%';
 
 my %canary = (
-    app     => 'server 127.0.0.1:%%PORT_v2%%;',
-    dead    => 'server 127.0.0.1:%%PORT_dead%%;',
-    second  => 'server 127.0.0.1:%%PORT_dead%% max_fails=0;'
-               . ' server 127.0.0.1:%%PORT_v1%% backup;',
-    other   => 'server 127.0.0.1:%%PORT_v2%% max_fails=0;'
-               . ' server 127.0.0.1:%%PORT_v1%% backup;',
-    marked  => 'server 127.0.0.1:%%PORT_dead%%;'
-               . ' server 127.0.0.1:%%PORT_dead2%%;',
-    down    => 'server 127.0.0.1:%%PORT_v2%% down;',
+    app     => "$v2;",
+    dead    => "$dead;",
+    second  => "$dead max_fails=0; $v1 backup;",
+    other   => "$v2 max_fails=0; $v1 backup;",
+    marked  => "$dead; server 127.0.0.1:%%PORT_dead2%%;",
+    down    => "$v2 down;",
     full    => 'server 127.0.0.1:' . $full->port . ';',
     closing => 'server 127.0.0.1:' . $closing->port . ';',
 );
 
-my @releases = sort keys %canary;
-my $counted = Test::Gray::Counted->new($t, @releases);
-
-my $releases = join '', map { <<"END" } @releases;
-    upstream up_$_ { $canary{$_} }
-
-    gray_release $_ {
-        zone gray;
-        hash \$remote_addr;
-        variant stable up_stable;
-        variant canary up_$_ weight=100%;
-    }
-END
-
-my $locations = join '', map { <<"END" } @releases;
+my $counted = Test::Gray::Counted->new($t, %canary);
+my $locations = join '', map { <<"END" } sort keys %canary;
         location /$_ { proxy_pass http://$_; }
 END
 
 $t->config(<<"END")->start;
 http {
-    gray_zone gray 8m document=1k;
-    variables_hash_max_size 2048;
-
-${\$counted->metrics}
-    upstream up_stable { server 127.0.0.1:%%PORT_v1%%; }
-$releases
+${\$counted->http}
     server {
         listen 127.0.0.1:%%PORT%%;
         ${\$counted->log}
@@ -101,15 +82,11 @@ END
 # what is counted
 
 sub get {
-    my ($path, $do, $status, @expected) = @_;
+    my ($path, $do, @expected) = @_;
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    my $response = $counted->case("$path $do", sub {
-        return $t->get("/$path", 'X-Do' => "v2 $do");
-    }, @expected);
-
-    is($response->{status}, $status, "$path $do: status");
+    return $counted->get($path, length $do ? "v2 $do" : '', @expected);
 }
 
 
@@ -205,61 +182,3 @@ get('marked', '', 502, 'marked canary: split 5xx, no_live, duration');
 get('down', '', 502, 'down canary: split 5xx, no_live, duration');
 
 $t->done;
-
-
-package Full;
-
-# accepts nothing more: those who connect are waiting
-
-
-sub new {
-    my ($class) = @_;
-
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
-        or die "listen: $!\n";
-    my $self = bless { listen => $listen, port => $listen->sockport }, $class;
-
-    until ($self->waiting) {
-        push @{ $self->{clients} },
-             IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                                   PeerPort => $self->{port}, Blocking => 0);
-    }
-
-    return $self;
-}
-
-
-sub port { return $_[0]{port} }
-
-
-# connections that have sent a SYN
-
-sub waiting {
-    my ($self) = @_;
-
-    my $to = sprintf '0100007F:%04X', $self->{port};
-
-    return scalar grep { m/^ *\d+: \S+ $to 02 / }
-                  split /\n/, Test::Gray::Process::slurp('/proc/net/tcp');
-}
-
-
-# until one more does than its own
-
-sub await_one {
-    my ($self) = @_;
-
-    Test::Gray::Process::wait_until(sub { $self->waiting > 1 })
-        or die "nobody connects\n";
-
-    return;
-}
-
-
-sub close {
-    my ($self) = @_;
-
-    delete @{$self}{qw(listen clients)};
-
-    return;
-}

@@ -25,30 +25,13 @@ my $timeout = 600 * $Test::Gray::Process::scale;
 $t->daemon(v2 => acting('v2'));
 $t->daemon(slow => slow());
 
-my $counted = Test::Gray::Counted->new($t, 'app', 'slow');
-
-sub release {
-    my ($name, $port) = @_;
-
-    return <<"END";
-    upstream up_$name { server 127.0.0.1:%%PORT_$port%%; }
-
-    gray_release $name {
-        zone gray;
-        hash \$remote_addr;
-        variant stable up_$name;
-        variant canary up_$name weight=100%;
-    }
-END
-}
+my $counted = Test::Gray::Counted->new($t,
+    app  => 'server 127.0.0.1:%%PORT_v2%%;',
+    slow => 'server 127.0.0.1:%%PORT_slow%%;');
 
 $t->config(<<"END")->start;
 http {
-    gray_zone gray 2m document=1k;
-
-${\$counted->metrics}
-${\release('app', 'v2')}
-${\release('slow', 'slow')}
+${\$counted->http}
     proxy_http_version 1.1;
 
     server {

@@ -21,7 +21,9 @@ my $t = Test::Gray->new;
 
 $t->daemon($_ => acting($_)) for qw(v1 v2);
 
-my $counted = Test::Gray::Counted->new($t, 'app');
+my $counted = Test::Gray::Counted->new($t,
+    app => [ 'server 127.0.0.1:%%PORT_v2%%;',
+             'match stable $arg_stable = 1 name=named;' ]);
 
 # a key of the document, that a request may go by a fresh entry to
 
@@ -30,22 +32,9 @@ my $cache = 'proxy_cache cache; proxy_cache_key $gray_app$arg_key;'
 
 $t->config(<<"END")->start;
 http {
-    gray_zone gray 2m document=1k;
-
     proxy_cache_path %%DIR%%/cache keys_zone=cache:1m;
 
-${\$counted->metrics}
-    upstream up_stable { server 127.0.0.1:%%PORT_v1%%; }
-    upstream up_app    { server 127.0.0.1:%%PORT_v2%%; }
-
-    gray_release app {
-        zone gray;
-        hash \$remote_addr;
-        variant stable up_stable;
-        variant canary up_app weight=100%;
-        match stable \$arg_stable = 1 name=named;
-    }
-
+${\$counted->http}
     server {
         listen 127.0.0.1:%%PORT%%;
         ${\$counted->log}
@@ -81,21 +70,18 @@ ${\$counted->metrics}
 END
 
 
-# a key, what v2 is to do, $upstream_cache_status, and what is counted
+# a path, what v2 is to do, $upstream_cache_status, and what is counted
 
 sub get {
     my ($path, $do, $cache, @expected) = @_;
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    my ($add) = $do =~ s/ ?\+ (.*)//s ? $1 : undef;
-    my $name = join ' ', $path, grep { length } $do;
+    my ($status) = $cache =~ /^(?:MISS|EXPIRED)$/ && $do =~ /^(\d+)/;
+    my $act = $do =~ /^\+/ ? $do : "v2 $do";
+    my $response = $counted->get($path, $act, $status || 200, @expected);
 
-    my $response = $counted->case($name, sub {
-        return $t->get("/$path", 'X-Do' => "v2 $do", 'X-Add' => $add);
-    }, @expected);
-
-    is($response->{headers}{'x-cache'} || '', $cache, "$name: status");
+    is($response->{headers}{'x-cache'}, $cache, "$path $do: the cache");
 
     return $response;
 }
@@ -115,13 +101,13 @@ get('cached?key=1&stable=1', $long, 'MISS', 'app: rule named',
     'app stable: rule 2xx, header, duration');
 get('cached?key=1&stable=1', $long, 'HIT', 'app: rule named',
     'app stable: cached');
-get('bypassed?key=1', '', 'BYPASS', $answered);
+get('bypassed?key=1', '200', 'BYPASS', $answered);
 
 # entries whose time is over
 
 for my $key (qw(500 close late revalidated updated failed)) {
     get("cached?key=$key",
-        "$over\r\nX-Add: Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT",
+        "$over + Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT",
         'MISS', $answered);
 }
 

@@ -2,9 +2,8 @@
 
 # Copyright (C) the nginx gray module authors
 #
-# What is counted by which decision: its reason and rule, several of them, and
-# those that no upstream of a variant is reached by: feature switches, files,
-# and variables, also with the name of an upstream.
+# What is counted by which decision: its reason and rule; several of them; those
+# that nobody uses; and without statistics.
 
 use strict;
 use warnings;
@@ -22,8 +21,10 @@ my $t = Test::Gray->new;
 
 $t->daemon($_ => acting($_)) for qw(v1 v2);
 
-my $counted = Test::Gray::Counted->new($t, qw(app keyed drawn nested gone direct
-                                              off sw));
+my $counted = Test::Gray::Counted->new($t,
+    app  => 'server 127.0.0.1:%%PORT_v2%%;',
+    gone => 'server 127.0.0.1:%%PORT_dead%%;',
+    map { $_ => undef } qw(keyed drawn nested off sw));
 
 $t->write_file('keyed.json', <<'END');
 { "baseline": "stable", "hash": ["$arg_uid"],
@@ -34,31 +35,11 @@ $t->write_file('keyed.json', <<'END');
                "weights": {"canary": 100} } ] }
 END
 
-mkdir $t->dir . "/html$_" for '', qw(/canary /stable /on /off);
-$t->write_file("html/$_/file", $_) for qw(canary stable on off);
-$t->write_file('html/page', 'page');
-
 $t->config(<<"END")->start;
 http {
-    gray_zone gray 8m document=4k;
     gray_zone quiet 1m stats=off;
-    variables_hash_max_size 2048;
-    variables_hash_bucket_size 128;
 
-    proxy_cache_path %%DIR%%/cache keys_zone=cache:1m;
-
-${\$counted->metrics}
-    upstream up_stable { server 127.0.0.1:%%PORT_v1%%; }
-    upstream up_app    { server 127.0.0.1:%%PORT_v2%%; }
-    upstream up_gone   { server 127.0.0.1:%%PORT_dead%%; }
-
-    gray_release app {
-        zone gray;
-        hash \$remote_addr;
-        variant stable up_stable;
-        variant canary up_app weight=100%;
-    }
-
+${\$counted->http}
     gray_release keyed { zone gray; document keyed.json; }
 
     gray_release drawn {
@@ -79,20 +60,6 @@ ${\$counted->metrics}
         match canary \$itself = yes name=itself;
     }
 
-    gray_release gone {
-        zone gray;
-        hash \$remote_addr;
-        variant stable up_stable;
-        variant canary up_gone weight=100%;
-    }
-
-    gray_release direct {
-        zone gray;
-        hash \$remote_addr;
-        variant stable up_stable;
-        variant canary 127.0.0.1:%%PORT_v2%% weight=100%;
-    }
-
     gray_release off {
         zone quiet;
         hash \$remote_addr;
@@ -111,10 +78,7 @@ ${\$counted->metrics}
 
     server {
         listen 127.0.0.1:%%PORT%%;
-        root %%DIR%%/html;
         ${\$counted->log}
-
-        proxy_intercept_errors on;
 
         location /app    { proxy_pass http://app; }
         location /keyed  { proxy_pass http://keyed; }
@@ -143,53 +107,6 @@ ${\$counted->metrics}
         location /two/gone  { auth_request /gone; proxy_pass http://app; }
         location /gone      { proxy_pass http://gone; }
 
-        # variables
-
-        location /header { add_header X-App \$gray_app; return 204; }
-        location /app/files/ { alias html/\$gray_app/; }
-
-        location /up       { proxy_pass http://\$gray_app_upstream; }
-        location /up/page  { proxy_pass http://\$gray_app_upstream;
-                             error_page 500 502 =200 /page; }
-        location /up/then  { proxy_pass http://127.0.0.1:%%PORT_v1%%;
-                             error_page 500 = \@up; }
-        location /up/lost  { proxy_pass http://\$gray_app_upstream;
-                             error_page 500 = \@away; }
-        location /up/gone  { proxy_pass http://\$gray_gone_upstream; }
-        location /up/static { set \$used \$gray_app;
-                              proxy_pass http://up_app; }
-        location \@up       { proxy_pass http://\$gray_app_upstream; }
-        location \@away     { proxy_pass http://127.0.0.1:%%PORT_v1%%; }
-        location /direct   { proxy_pass http://direct; }
-        location /up/direct { proxy_pass http://\$gray_direct_upstream; }
-
-        # a feature switch
-
-        location /sw/text   { return 200 \$gray_sw; }
-        location /sw/moved  { set \$used \$gray_sw; return 301 /; }
-        location /sw/failed { set \$used \$gray_sw; return 500; }
-        location /sw/paged  { set \$used \$gray_sw; return 500;
-                              error_page 500 =200 /page; }
-        location /sw/files/ { alias html/\$gray_sw/; }
-        location /sw/up     { set \$used \$gray_sw;
-                              proxy_pass http://up_app; }
-        location /sw/page   { set \$used \$gray_sw;
-                              proxy_pass http://up_app;
-                              error_page 500 502 =200 /page; }
-        location /sw/then   { set \$used \$gray_sw;
-                              proxy_pass http://up_app;
-                              error_page 500 502 = \@away; }
-        location /sw/gone   { set \$used \$gray_sw;
-                              proxy_pass http://up_gone; }
-        location /sw/cached { proxy_pass http://up_app;
-                              proxy_cache cache;
-                              proxy_cache_key \$gray_sw;
-                              proxy_cache_valid 1h; }
-        location /sw/check  { set \$used \$gray_sw;
-                              auth_request /sw/denied;
-                              proxy_pass http://up_app; }
-        location /sw/denied { return 403; }
-
         location /gray/ { gray_admin; access_log off; }
     }
 }
@@ -197,17 +114,9 @@ END
 
 
 sub get {
-    my ($path, $do, $status, @expected) = @_;
-
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    my $response = $counted->case("$path $do", sub {
-        return $t->get("/$path", $do ? ('X-Do' => $do) : ());
-    }, @expected);
-
-    is($response->{status}, $status, "$path $do: status");
-
-    return $response;
+    return $counted->get(@_);
 }
 
 
@@ -255,57 +164,5 @@ get('two/other?uid=1', '', 200, "app canary: split $ok",
     "keyed canary: split $ok");
 get('two/other', '', 200, "app canary: split $ok", 'keyed stable: local');
 get('two/gone', '', 500, 'gone canary: split 5xx, connect, duration');
-
-# variables
-
-get('header', '', 204, 'app canary: local');
-get('app/files/file', '', 200, 'app canary: local');
-
-for my $path (qw(up up/static)) {
-    get($path, '', 200, "app canary: split $ok");
-    get($path, 'v2 404', 404, 'app canary: split 4xx, header, duration');
-    get($path, 'v2 close', 502, 'app canary: split 5xx, reset, duration');
-    get($path, 'v2 short', 599, 'app canary: split 2xx, reset, header,'
-                                . ' duration');
-}
-
-get('up/page', 'v2 500', 200, 'app canary: split 5xx, header, duration');
-get('up/page', 'v2 close', 200, 'app canary: split 5xx, reset, duration');
-get('up/then', 'v1 500', 200, "app canary: split $ok");
-get('up/gone', '', 502, 'gone canary: split 5xx, connect, duration');
-get('up/direct', '', 200, "direct canary: split $ok");
-get('direct', '', 200, "direct canary: split $ok");
-
-# no variant is known there any more
-
-get('up/lost', 'v2 500', 200, 'app canary: local');
-
-# a feature switch: by an upstream, whichever, or else by the response
-
-get('sw/text', '', 200, 'sw on: split 2xx, duration');
-get('sw/moved', '', 301, 'sw on: split 3xx, duration');
-get('sw/failed', '', 500, 'sw on: split 5xx, duration');
-get('sw/paged', '', 200, 'sw on: split 2xx, duration');
-get('sw/files/file', '', 200, 'sw on: split 2xx, duration');
-get('sw/files/none', '', 404, 'sw on: split 4xx, duration');
-get('sw/up', '', 200, "sw on: split $ok");
-get('sw/up', 'v2 500', 500, 'sw on: split 5xx, header, duration');
-get('sw/up', 'v2 close', 502, 'sw on: split 5xx, duration');
-get('sw/page', 'v2 500', 200, 'sw on: split 5xx, header, duration');
-get('sw/page', 'v2 close', 200, 'sw on: split 5xx, duration');
-get('sw/then', 'v2 500', 200, 'sw on: split 5xx, header, duration');
-get('sw/gone', '', 502, 'sw on: split 5xx, duration');
-get('sw/cached', '', 200, "sw on: split $ok");
-get('sw/cached', 'v2 500', 200, 'sw on: split 2xx, duration');
-get('sw/check', '', 403, 'sw on: split 4xx, duration');
-
-$counted->case('sw: the client leaves', sub {
-    my $connection = $t->http->connect;
-
-    $connection->send(Test::Gray::HTTP::request_text(
-                          'GET', '/sw/up', [ 'X-Do' => 'v2 silent' ]));
-    acted($t, 'v2 silent');
-    return;
-}, 'sw on: split 499, duration');
 
 $t->done;

@@ -33,23 +33,12 @@ my $t = Test::Gray->new;
 
 $t->daemon(v2 => acting('v2'));
 
-my $counted = Test::Gray::Counted->new($t, 'app');
+my $counted = Test::Gray::Counted->new($t,
+    app => 'server 127.0.0.1:%%PORT_v2%%;');
 
 $t->config(<<"END")->start;
 http {
-    gray_zone gray 2m document=1k;
-
-${\$counted->metrics}
-    upstream up_stable { server 127.0.0.1:%%PORT_dead%%; }
-    upstream up_app    { server 127.0.0.1:%%PORT_v2%%; }
-
-    gray_release app {
-        zone gray;
-        hash \$remote_addr;
-        variant stable up_stable;
-        variant canary up_app weight=100%;
-    }
-
+${\$counted->http}
     server {
         $listen
         ${\$counted->log}

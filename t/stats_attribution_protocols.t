@@ -25,19 +25,8 @@ $t->daemon(uwsgi => uwsgi(\&answer));
 $t->daemon(memcached => Test::Gray::Backend::serve(\&memcached));
 
 my @protocols = qw(fastcgi scgi uwsgi memcached);
-my @releases = (@protocols, 'dead');
-my $counted = Test::Gray::Counted->new($t, @releases);
-
-my $releases = join '', map { <<"END" } @releases;
-    upstream up_$_ { server 127.0.0.1:%%PORT_$_%%; }
-
-    gray_release $_ {
-        zone gray;
-        hash \$remote_addr;
-        variant stable up_stable;
-        variant canary up_$_ weight=100%;
-    }
-END
+my $counted = Test::Gray::Counted->new($t,
+    map { $_ => "server 127.0.0.1:%%PORT_$_%%;" } @protocols, 'dead');
 
 my $locations = join '', map {
     my $protocol = $_;
@@ -57,12 +46,7 @@ END
 
 $t->config(<<"END")->start;
 http {
-    gray_zone gray 4m document=1k;
-    variables_hash_max_size 2048;
-
-${\$counted->metrics}
-    upstream up_stable { server 127.0.0.1:%%PORT_dead%%; }
-$releases
+${\$counted->http}
     server {
         listen 127.0.0.1:%%PORT%%;
         ${\$counted->log}

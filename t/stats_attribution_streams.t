@@ -29,20 +29,11 @@ $t->daemon(ws => websocket(sub {
     return "ws $_[0]";
 }));
 
-my @releases = qw(app ws grpc no_grpc);
-my $counted = Test::Gray::Counted->new($t, @releases);
-
-my %port = (app => 'v2', no_grpc => 'dead');
-my $releases = join '', map { my $port = $port{$_} || $_; <<"END" } @releases;
-    upstream up_$_ { server 127.0.0.1:%%PORT_$port%%; }
-
-    gray_release $_ {
-        zone gray;
-        hash \$remote_addr;
-        variant stable up_stable;
-        variant canary up_$_ weight=100%;
-    }
-END
+my $counted = Test::Gray::Counted->new($t,
+    app     => 'server 127.0.0.1:%%PORT_v2%%;',
+    ws      => 'server 127.0.0.1:%%PORT_ws%%;',
+    grpc    => 'server 127.0.0.1:%%PORT_grpc%%;',
+    no_grpc => 'server 127.0.0.1:%%PORT_dead%%;');
 
 my $python = '/usr/bin/python3';
 my $grpc = Test::Gray->has('--with-http_v2_module')
@@ -72,12 +63,7 @@ if ($grpc) {
 
 $t->config(<<"END")->start;
 http {
-    gray_zone gray 4m document=1k;
-    variables_hash_max_size 2048;
-
-${\$counted->metrics}
-    upstream up_stable { server 127.0.0.1:%%PORT_dead%%; }
-$releases
+${\$counted->http}
 $server
     server {
         listen 127.0.0.1:%%PORT%%;

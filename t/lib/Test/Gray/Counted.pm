@@ -4,11 +4,19 @@ package Test::Gray::Counted;
 #
 # What requests have changed in the metrics, all of it:
 #
-#     my $counted = Test::Gray::Counted->new($t, 'app', 'search');
-#     # in the configuration: $counted->metrics, and, where requests are to be
-#     # counted, $counted->log
-#     $counted->case('refused', sub { $t->get('/refused') },
+#     my $counted = Test::Gray::Counted->new($t,
+#         app => 'server 127.0.0.1:%%PORT_v2%%;', mine => undef);
+#
+#     $t->config("http { ${\$counted->http}
+#         server { ... ${\$counted->log} location / { proxy_pass http://app; } }
+#     }")->start;
+#
+#     $counted->case('refused', sub { $t->get('/') },
 #                    'app canary: split 5xx, connect, duration');
+#
+# A release is declared if there are servers: of the canary, which all get,
+# while those of the baseline are at port v1.  Other directives may follow in
+# an array.
 #
 # Of each variant that was counted there is one string:
 #
@@ -51,9 +59,9 @@ my %short = map { $short[$_][0] => [ $_, $short[$_][1] ] } 0 .. $#short;
 
 
 sub new {
-    my ($class, $t, @releases) = @_;
+    my ($class, $t, %servers) = @_;
 
-    return bless { t => $t, releases => \@releases, lines => 0 }, $class;
+    return bless { t => $t, servers => \%servers, lines => 0 }, $class;
 }
 
 
@@ -61,20 +69,50 @@ sub new {
 
 # within http
 
-sub metrics {
+sub http {
     my ($self) = @_;
 
-    my $releases = join '', map {
+    my @releases = sort keys %{ $self->{servers} };
+    my $variables = join '', map {
         "; $_ \$gray_${_}_outcome \$gray_${_}_failures \$gray_${_}_header_time"
-    } @{ $self->{releases} };
+    } @releases;
+    my $releases = join '', map { $self->release($_) }
+                   grep { defined $self->{servers}{$_} } @releases;
 
     return <<"END";
-    log_format counted '\$request_time \$request_length \$bytes_sent$releases';
+    gray_zone gray 8m document=4k;
+    variables_hash_max_size 2048;
+    variables_hash_bucket_size 128;
+
+    log_format counted '\$request_time \$request_length \$bytes_sent$variables';
     access_log off;
 
+    upstream up_stable { server 127.0.0.1:%%PORT_v1%%; }
+
+$releases
     server {
         listen 127.0.0.1:%%PORT_metrics%%;
         location / { gray_metrics; }
+    }
+END
+}
+
+
+sub release {
+    my ($self, $name) = @_;
+
+    my $servers = $self->{servers}{$name};
+    my ($own, @more) = ref $servers ? @$servers : $servers;
+
+    return <<"END";
+    upstream up_$name { $own }
+
+    gray_release $name {
+        zone gray;
+        hash \$remote_addr;
+        variant stable up_stable;
+        variant canary up_$name weight=100%;
+        @more
     }
 END
 }
@@ -87,6 +125,8 @@ sub log { return 'access_log %%DIR%%/counted.log counted;' }
 
 # -- cases
 
+# a name, code that makes a request, and what is counted
+
 sub case {
     my ($self, @case) = @_;
 
@@ -96,7 +136,29 @@ sub case {
 }
 
 
-# the same for code that makes so many requests; returns what the code does
+# of a GET, with what Test::Gray::Acting is to do, and lines of its header behind
+# a "+" each; returns the response
+
+sub get {
+    my ($self, $path, $do, $status, @expected) = @_;
+
+    my ($act, @lines) = split /(?:^| )\+ /, $do;
+    my $name = join ' ', "/$path", grep { length } $do;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my $response = $self->case($name, sub {
+        return $self->{t}->get("/$path", length $act ? ('X-Do' => $act) : (),
+                               map { ('X-Add' => $_) } @lines);
+    }, @expected);
+
+    Test::More::is($response->{status}, $status, "$name: status");
+
+    return $response;
+}
+
+
+# of code that makes so many requests; returns what the code does
 
 sub cases {
     my ($self, $requests, $name, $code, @expected) = @_;
