@@ -43,12 +43,18 @@ my %canary = (
     down    => "$v2 down;",
     full    => 'server 127.0.0.1:' . $full->port . ';',
     closing => 'server 127.0.0.1:' . $closing->port . ';',
+    plain   => 'server 127.0.0.1:%%PORT_metrics%%;',
 );
 
 my $counted = Test::Gray::Counted->new($t, %canary);
 my $locations = join '', map { <<"END" } sort keys %canary;
         location /$_ { proxy_pass http://$_; }
 END
+
+# the server is asked for TLS, and has none
+
+my $tls = Test::Gray->has('--with-http_ssl_module')
+    ? 'location /plain/tls { proxy_pass https://plain; }' : '';
 
 $t->config(<<"END")->start;
 http {
@@ -63,6 +69,8 @@ $locations
                                  proxy_intercept_errors on;
                                  error_page 500 =200 /error; }
         location = /error      { proxy_pass http://up_stable; }
+        $tls
+
         location /app/timeout  { proxy_pass http://app;
                                  proxy_read_timeout ${timeout}ms; }
         location /full/timeout { proxy_pass http://full;
@@ -147,6 +155,12 @@ get('app/timeout', 'begun', 504, "$failed, timeout, duration");
 
 get('dead', '', 502, 'dead canary: split 5xx, connect, duration');
 get('full/timeout', '', 504, 'full canary: split 5xx, timeout, duration');
+
+SKIP: {
+    skip 'nginx without TLS', 2 unless $tls;
+
+    get('plain/tls', '', 502, 'plain canary: split 5xx, connect, duration');
+}
 
 # a connection is refused later on, as by another machine: the SYN is sent
 # again, to nobody

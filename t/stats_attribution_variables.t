@@ -72,6 +72,8 @@ ${\$counted->http}
         location /up/static { set \$used \$gray_app;
                               proxy_pass http://up_app; }
         location \@up       { proxy_pass http://\$gray_app_upstream; }
+        location /away      { proxy_pass http://127.0.0.1:%%PORT_v1%%;
+                              proxy_set_header X-Add ""; }
         location \@away     { proxy_pass http://127.0.0.1:%%PORT_v1%%; }
         location /direct   { proxy_pass http://direct; }
         location /up/direct { proxy_pass http://\$gray_direct_upstream; }
@@ -137,6 +139,8 @@ get('direct', '', 200, "direct canary: split $ok");
 # no variant is known there any more
 
 get('up/lost', 'v2 500', 200, 'app canary: local');
+get('up', 'v2 200 + X-Accel-Redirect: /away', 200, 'app canary: local');
+get('up', 'v2 200 + X-Accel-Redirect: /page', 200, "app canary: split $ok");
 
 # a feature switch: by an upstream, whichever, or else by the response
 
