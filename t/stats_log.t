@@ -38,6 +38,7 @@ worker_shutdown_timeout 300ms;
 
 http {
     gray_zone gray 4m;
+    access_log off;
 
     upstream v1 { server 127.0.0.1:%%PORT_v1%%; }
     upstream v2 { server 127.0.0.1:%%PORT_v2%%; }

@@ -25,7 +25,8 @@ my $t = Test::Gray->new(daemon => 'on');
 
 $t->daemon($_ => acting($_)) for qw(v1 v2);
 
-my $counted = Test::Gray::Counted->new($t, 'app');
+my $counted = Test::Gray::Counted->new($t,
+    app => 'server 127.0.0.1:%%PORT_v2%%;');
 
 
 sub configure {
@@ -35,19 +36,7 @@ sub configure {
 worker_shutdown_timeout $timeout;
 
 http {
-    gray_zone gray 2m document=1k;
-
-${\$counted->metrics}
-    upstream up_stable { server 127.0.0.1:%%PORT_v1%%; }
-    upstream up_canary { server 127.0.0.1:%%PORT_v2%%; }
-
-    gray_release app {
-        zone gray;
-        hash \$remote_addr;
-        variant stable up_stable;
-        variant canary up_canary weight=100%;
-    }
-
+${\$counted->http}
     server {
         listen 127.0.0.1:%%PORT%%;
         $http2
