@@ -123,6 +123,10 @@ ngx_http_gray_tick_places(ngx_http_gray_main_conf_t *gmcf,
         release[i]->matches = ngx_http_gray_counters_matches(counters,
                                                              ngx_worker, 0);
 
+        /* where nothing can be compiled, for want of memory, say */
+
+        release[i]->fallback.slot = ngx_http_gray_counters_variants(counters);
+
         if (zone->entry != NGX_DECLINED) {
             release[i]->live = ngx_http_gray_counters_live(counters,
                                                            zone->entry, 0);
