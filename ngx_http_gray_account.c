@@ -87,16 +87,12 @@ ngx_http_gray_account_decision(ngx_http_request_t *r,
 
     if (pass) {
         passed = pass->request;
-        u = passed->upstream;
+        u = pass->upstream;
 
-        /*
-         * The common case: one attempt, and nothing is wrong with it.  Without
-         * a state the upstream is another one, that came behind it.
-         */
+        /* the common case: one attempt, and nothing is wrong with it */
 
         if (passed->upstream_states->nelts == pass->first + 1
             && pass->end == (ngx_uint_t) -1
-            && u->state
             && u->state->header_time != (ngx_msec_t) -1
             && ngx_http_gray_attempts_whole(passed, u))
         {

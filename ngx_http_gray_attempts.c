@@ -30,7 +30,7 @@ static ngx_http_gray_failure_e ngx_http_gray_attempts_failure(
     ngx_http_gray_decision_t *decision, ngx_http_gray_passed_t *pass,
     ngx_http_upstream_state_t *state, ngx_uint_t last);
 static ngx_http_gray_failure_e ngx_http_gray_attempts_cut(
-    ngx_http_request_t *r, ngx_http_upstream_state_t *state);
+    ngx_http_gray_passed_t *pass, ngx_http_upstream_state_t *state);
 
 
 void
@@ -295,7 +295,7 @@ ngx_http_gray_attempts_failure(ngx_http_gray_decision_t *decision,
 
     if (state->header_time != (ngx_msec_t) -1) {
         return (last && !pass->fell_back)
-               ? ngx_http_gray_attempts_cut(pass->request, state)
+               ? ngx_http_gray_attempts_cut(pass, state)
                : NGX_HTTP_GRAY_STATUS;
     }
 
@@ -323,13 +323,15 @@ ngx_http_gray_attempts_failure(ngx_http_gray_decision_t *decision,
 /* in its body; not where the client was the reason, or a worker's end */
 
 static ngx_http_gray_failure_e
-ngx_http_gray_attempts_cut(ngx_http_request_t *r,
+ngx_http_gray_attempts_cut(ngx_http_gray_passed_t *pass,
     ngx_http_upstream_state_t *state)
 {
     ngx_connection_t     *c;
+    ngx_http_request_t   *r;
     ngx_http_upstream_t  *u;
 
-    u = r->upstream;
+    r = pass->request;
+    u = pass->upstream;
 
     if (u->state != state
         || !u->header_sent
