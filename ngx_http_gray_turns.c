@@ -284,19 +284,31 @@ ngx_http_gray_turns_read_longs(ngx_http_gray_counters_t *counters,
 }
 
 
-void
-ngx_http_gray_turns_tick(ngx_http_gray_counters_t *counters, ngx_msec_t now)
+ngx_uint_t
+ngx_http_gray_turns_due(ngx_http_gray_counters_t *counters, ngx_msec_t now,
+    ngx_msec_t phase)
 {
-    uint64_t                end;
+    uint64_t                word, end, shift;
     ngx_http_gray_turns_t  *turns;
 
     turns = ngx_http_gray_counters_turns(counters);
-    end = turns->made[ngx_http_gray_turns_last(turns->word)].ms;
+    word = ngx_http_gray_turns_load(counters);
+    end = turns->made[ngx_http_gray_turns_last(word)].ms;
 
-    if (now > end
-        && now / NGX_HTTP_GRAY_TURNS_INTERVAL
-           != end / NGX_HTTP_GRAY_TURNS_INTERVAL)
-    {
+    shift = NGX_HTTP_GRAY_TURNS_INTERVAL
+            - phase % NGX_HTTP_GRAY_TURNS_INTERVAL;
+
+    return now > end
+           && (now + shift) / NGX_HTTP_GRAY_TURNS_INTERVAL
+              != (end + shift) / NGX_HTTP_GRAY_TURNS_INTERVAL;
+}
+
+
+void
+ngx_http_gray_turns_tick(ngx_http_gray_counters_t *counters, ngx_msec_t now,
+    ngx_msec_t phase)
+{
+    if (ngx_http_gray_turns_due(counters, now, phase)) {
         ngx_http_gray_turns_make(counters, 0, 0, now);
     }
 }

@@ -28,9 +28,14 @@ ngx_int_t ngx_http_gray_turns_window(ngx_http_gray_counters_t *counters,
     ngx_uint_t slot, ngx_uint_t seconds, ngx_msec_t now,
     ngx_http_gray_summary_t *summary);
 
-/* to be called every second or so, by one process at a time */
+/*
+ * To be called every second or so: is there a turn to be made, every 10 seconds
+ * and "phase" milliseconds?  _tick() makes it, if so, with the lock.
+ */
+ngx_uint_t ngx_http_gray_turns_due(ngx_http_gray_counters_t *counters,
+    ngx_msec_t now, ngx_msec_t phase);
 void ngx_http_gray_turns_tick(ngx_http_gray_counters_t *counters,
-    ngx_msec_t now);
+    ngx_msec_t now, ngx_msec_t phase);
 
 /* what _since() and _window() say begins anew; sums stay; with the lock */
 void ngx_http_gray_turns_reset_locked(ngx_http_gray_counters_t *counters,

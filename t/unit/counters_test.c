@@ -276,7 +276,7 @@ test_apart(void **state)
 
         for (i = 0; i < 100; i++) {
             ngx_http_gray_turns_tick(counters, NOW + (100 * round + i)
-                                                     * 10000);
+                                                     * 10000, 0);
         }
 
         for (k = 0; k < 4; k++) {
@@ -368,7 +368,7 @@ test_reset(void **state)
         /* turns do not matter, and resets of which two follow each other */
 
         for (k = 1; k < 1000; k++) {
-            ngx_http_gray_turns_tick(counters, NOW + k * 10000);
+            ngx_http_gray_turns_tick(counters, NOW + k * 10000, 0);
             assert_since(counters, k % 3, NOW + k * 10000, 7,
                          k * 10000 - 1000, 2000);
         }
@@ -414,7 +414,7 @@ test_names(void **state)
     *ngx_http_gray_counters_live(counters, 3, 1) = 8;
 
     for (i = 1; i < 20; i++) {
-        ngx_http_gray_turns_tick(counters, NOW + i * 10000);
+        ngx_http_gray_turns_tick(counters, NOW + i * 10000, 0);
     }
 
     ngx_http_gray_turns_reset_locked(counters, 1195, NOW + 195000);
@@ -557,7 +557,7 @@ test_inherit(void **state)
         ngx_http_gray_count(ngx_http_gray_counters_matches(from, k, 1), k);
         ngx_http_gray_count(ngx_http_gray_counters_matches(from, k, RULES), 1);
 
-        ngx_http_gray_turns_tick(from, NOW + k * 10000);
+        ngx_http_gray_turns_tick(from, NOW + k * 10000, 0);
 
         if (k == 9) {
             ngx_http_gray_turns_reset_locked(from, 1095, NOW + 95000);
@@ -619,7 +619,7 @@ test_inherit(void **state)
         /* and it goes on as any */
 
         fill(to, 7, 0, 1);
-        ngx_http_gray_turns_tick(to, NOW + 500000);
+        ngx_http_gray_turns_tick(to, NOW + 500000, 0);
         (void) ngx_http_gray_turns_window(to, 0, 10, NOW + 500000, &after);
 
         assert_int_equal(after.ms, 10000);

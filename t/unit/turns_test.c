@@ -83,6 +83,7 @@ typedef struct {
     char                        names[SLOTS][32];
     turn_t                      claims[SLOTS];
     uint64_t                    begins;
+    ngx_msec_t                  phase;
 } model_t;
 
 
@@ -94,14 +95,15 @@ typedef struct {
     ngx_uint_t                  gaps;
     ngx_uint_t                  renames;
     uint64_t                    begins;     /* what counters have at first */
+    ngx_msec_t                  phase;
 } kind_t;
 
 
 static const kind_t  kinds[] = {
-    { "steady", 7, 0, 0, 0 },
-    { "gaps", 200, 500, 50, 0 },
-    { "busy", 3000, 200, 1000, 0 },
-    { "wrapping", 200, 100, 0, (uint64_t) -1000 }
+    { "steady", 7, 0, 0, 0, 0 },
+    { "gaps", 200, 500, 50, 0, 3000 },
+    { "busy", 3000, 200, 1000, 0, 9000 },
+    { "wrapping", 200, 100, 0, (uint64_t) -1000, 9999 }
 };
 
 
@@ -279,6 +281,7 @@ begin(model_t *model, const kind_t *kind, uint64_t seed)
     model->counters = create(NOW);
     model->turns[0].ms = NOW;
     model->begins = kind->begins;
+    model->phase = kind->phase;
 
     for (i = 0; i < SLOTS; i++) {
         (void) sprintf(model->names[i], "%c", (int) ('a' + i));
@@ -314,13 +317,23 @@ end(model_t *model)
 static void
 tick(model_t *model)
 {
-    ngx_msec_t  ms;
+    ngx_uint_t  due;
+    ngx_msec_t  ms, shift;
 
-    ngx_http_gray_turns_tick(model->counters, model->now);
+    due = ngx_http_gray_turns_due(model->counters, model->now, model->phase);
+    ngx_http_gray_turns_tick(model->counters, model->now, model->phase);
 
     ms = model->turns[model->last].ms;
 
-    if (model->now / INTERVAL > ms / INTERVAL) {
+    /* turns end at 10 s, and so many ms, from 0 */
+
+    shift = 2 * INTERVAL - model->phase;
+
+    if ((model->now + shift) / INTERVAL == (ms + shift) / INTERVAL) {
+        assert_int_equal(due, 0);
+
+    } else {
+        assert_int_equal(due, 1);
         model->turns[++model->last].ms = model->now;
         model->turns[model->last].events = model->n;
     }
@@ -668,7 +681,7 @@ act(ngx_http_gray_counters_t *counters, ngx_uint_t resets, ngx_msec_t now)
         ngx_http_gray_turns_reset_locked(counters, ngx_time(), now);
 
     } else {
-        ngx_http_gray_turns_tick(counters, now);
+        ngx_http_gray_turns_tick(counters, now, 0);
     }
 }
 
@@ -805,7 +818,7 @@ test_killed(void **state)
             memcpy(counters, saved, size);
         }
 
-        ngx_http_gray_turns_tick(counters, now);
+        ngx_http_gray_turns_tick(counters, now, 0);
     }
 
     assert_int_equal(sigaction(SIGSEGV, &old, NULL), 0);
@@ -883,7 +896,7 @@ test_beside(void **state)
     }
 
     for (i = 0; i < 350; i++) {
-        ngx_http_gray_turns_tick(beside.counters, NOW + i * INTERVAL);
+        ngx_http_gray_turns_tick(beside.counters, NOW + i * INTERVAL, 0);
         __atomic_store_n(&beside.now, NOW + i * INTERVAL, __ATOMIC_SEQ_CST);
         usleep(1000);
     }
@@ -923,7 +936,7 @@ test_saturation(void **state)
     assert_int_equal(summary.drawn, n);
 
     for (i = 1; i < 20; i++) {
-        ngx_http_gray_turns_tick(counters, NOW + i * INTERVAL);
+        ngx_http_gray_turns_tick(counters, NOW + i * INTERVAL, 0);
 
         (void) ngx_http_gray_turns_window(counters, 0, 600,
                                           NOW + i * INTERVAL, &summary);
@@ -963,16 +976,16 @@ test_back(void **state)
 
     for (i = 1; i < 100; i++) {
         count(counters, 0, &event);
-        ngx_http_gray_turns_tick(counters, NOW + i * INTERVAL);
+        ngx_http_gray_turns_tick(counters, NOW + i * INTERVAL, 0);
     }
 
     /* by a minute, and to before all that */
 
     count(counters, 0, &event);
 
-    ngx_http_gray_turns_tick(counters, NOW + 93 * INTERVAL);
-    ngx_http_gray_turns_tick(counters, 1);
-    ngx_http_gray_turns_tick(counters, 0);
+    ngx_http_gray_turns_tick(counters, NOW + 93 * INTERVAL, 0);
+    ngx_http_gray_turns_tick(counters, 1, 0);
+    ngx_http_gray_turns_tick(counters, 0, 0);
 
     (void) ngx_http_gray_turns_window(counters, 0, 60, NOW + 93 * INTERVAL,
                                       &summary);
@@ -1000,7 +1013,7 @@ test_back(void **state)
     count(counters, 0, &event);
 
     for (i = 1; i < 20; i++) {
-        ngx_http_gray_turns_tick(counters, i * INTERVAL);
+        ngx_http_gray_turns_tick(counters, i * INTERVAL, 0);
     }
 
     (void) ngx_http_gray_turns_window(counters, 1, 3600, 200000, &summary);
