@@ -49,8 +49,9 @@ static: ## nginx with the module in it, and what configure says
 valgrind: ## the tests of CORE under valgrind
 	@T='$(or $(T),$(CORE))' util/test valgrind
 
-bench: ## instructions and requests a second, beside other ways
+bench: ## instructions and requests a second, beside other ways; scrapes
 	@util/bench
+	@util/bench-scrape
 
 bench-writes: ## what writes and their journals cost, with bounds
 	@util/bench-writes
