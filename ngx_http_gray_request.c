@@ -68,6 +68,9 @@ static ngx_uint_t ngx_http_gray_request_same(const ngx_str_t *one,
     const ngx_str_t *two);
 static uint32_t ngx_http_gray_request_random(void *ctx);
 static ngx_int_t ngx_http_gray_request_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_gray_request_cookies(ngx_http_request_t *r,
+    ngx_http_gray_minted_t *minted);
+static void ngx_http_gray_request_part(ngx_http_request_t *r);
 
 
 static ngx_http_gray_rules_ops_t  ngx_http_gray_request_ops = {
@@ -629,19 +632,27 @@ ngx_http_gray_request_random(void *ctx)
 static ngx_int_t
 ngx_http_gray_request_header_filter(ngx_http_request_t *r)
 {
-    ngx_http_gray_ctx_t     *ctx;
-    ngx_http_gray_minted_t  *minted;
+    ngx_http_gray_ctx_t  *ctx;
 
     if (r == r->main) {
         ctx = ngx_http_gray_request_ctx(r);
 
-        for (minted = ctx ? ctx->minted : NULL;
-             minted;
-             minted = minted->next)
-        {
-            if (ngx_http_gray_cookie_send(r, minted) != NGX_OK) {
-                return NGX_ERROR;
-            }
+        if (ctx && ctx->minted) {
+            return ngx_http_gray_request_cookies(r, ctx->minted);
+        }
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_gray_request_cookies(ngx_http_request_t *r,
+    ngx_http_gray_minted_t *minted)
+{
+    for ( /* void */ ; minted; minted = minted->next) {
+        if (ngx_http_gray_cookie_send(r, minted) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 
@@ -672,18 +683,10 @@ ngx_http_gray_request_again(ngx_http_request_t *r,
 }
 
 
-/*
- * A subrequest has the variables of its request, which goes on: what its log
- * does not find must not be kept there, so it gets variables of its own.
- */
-
 ngx_http_gray_decision_t *
 ngx_http_gray_request_close(ngx_http_request_t *r)
 {
-    size_t                      size;
-    ngx_http_gray_ctx_t        *ctx;
-    ngx_http_core_main_conf_t  *cmcf;
-    ngx_http_variable_value_t  *variables;
+    ngx_http_gray_ctx_t  *ctx;
 
     ctx = NULL;
 
@@ -691,15 +694,7 @@ ngx_http_gray_request_close(ngx_http_request_t *r)
         ctx = ngx_http_gray_request_ctx(r);
 
     } else {
-        cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-        size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
-
-        variables = ngx_palloc(r->pool, size);
-
-        if (variables) {
-            ngx_memcpy(variables, r->variables, size);
-            r->variables = variables;
-        }
+        ngx_http_gray_request_part(r);
     }
 
     if (ctx == NULL) {
@@ -711,6 +706,30 @@ ngx_http_gray_request_close(ngx_http_request_t *r)
     ctx->closed = 1;
 
     return ctx->decisions;
+}
+
+
+/*
+ * A subrequest has the variables of its request, which goes on: what its log
+ * does not find must not be kept there, so it gets variables of its own.
+ */
+
+static void
+ngx_http_gray_request_part(ngx_http_request_t *r)
+{
+    size_t                      size;
+    ngx_http_core_main_conf_t  *cmcf;
+    ngx_http_variable_value_t  *variables;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
+
+    variables = ngx_palloc(r->pool, size);
+
+    if (variables) {
+        ngx_memcpy(variables, r->variables, size);
+        r->variables = variables;
+    }
 }
 
 
