@@ -824,7 +824,7 @@ ngx_http_gray_schema_reserved(ngx_str_t *name)
         ngx_string("_revision"),
         ngx_string("_outcome"),
         ngx_string("_failures"),
-        ngx_string("_header_time"),
+        ngx_string("_ttfb"),
         ngx_null_string
     };
 
@@ -861,7 +861,7 @@ ngx_http_gray_schema_reserved(ngx_str_t *name)
         {
             return "must not end in \"_upstream\", \"_reason\", \"_rule\", "
                    "\"_bucket\", \"_revision\", \"_outcome\", \"_failures\" "
-                   "or \"_header_time\", which name other variables";
+                   "or \"_ttfb\", which name other variables";
         }
     }
 

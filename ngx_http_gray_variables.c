@@ -37,7 +37,7 @@ static ngx_int_t ngx_http_gray_variable_outcome(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_gray_variable_failures(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_gray_variable_header_time(ngx_http_request_t *r,
+static ngx_int_t ngx_http_gray_variable_ttfb(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_gray_variable_decisions(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -65,7 +65,7 @@ static ngx_http_variable_t  ngx_http_gray_vars[] = {
     { ngx_string("_failures"), NULL, ngx_http_gray_variable_failures,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("_header_time"), NULL, ngx_http_gray_variable_header_time,
+    { ngx_string("_ttfb"), NULL, ngx_http_gray_variable_ttfb,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 }
 };
 
@@ -334,7 +334,7 @@ ngx_http_gray_variable_failures(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_gray_variable_header_time(ngx_http_request_t *r,
+ngx_http_gray_variable_ttfb(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     ngx_http_gray_decision_t  *decision;

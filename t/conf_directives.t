@@ -20,7 +20,7 @@ my $name = 'must be a lower-case letter, then lower-case letters, digits or'
 my $taken = 'must not be "decisions" nor begin with "geo", which name other'
     . ' variables';
 my $suffix = 'must not end in "_upstream", "_reason", "_rule", "_bucket",'
-    . ' "_revision", "_outcome", "_failures" or "_header_time", which name'
+    . ' "_revision", "_outcome", "_failures" or "_ttfb", which name'
     . ' other variables';
 my $prefix = 'must be in a location that is given by a prefix, as the API\'s'
     . ' paths begin where it ends';
@@ -122,7 +122,7 @@ my @http = (
         ("gray_release x$_ { }" =>
              qq(invalid name "x$_" of gray_release, $suffix))
     } qw(_upstream _reason _rule _bucket _revision _outcome _failures
-         _header_time)),
+         _ttfb)),
     'gray_zone z 1m; gray_release a { zone z; variant v; } gray_release a { }'
         => 'duplicate gray_release "a"',
     'upstream a { server 127.0.0.1:1; } upstream v1 { server 127.0.0.1:1; }'

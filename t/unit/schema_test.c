@@ -593,7 +593,7 @@ test_many(void **state)
     "variables"
 #define SUFFIX                                                                \
     "must not end in \"_upstream\", \"_reason\", \"_rule\", \"_bucket\", "    \
-    "\"_revision\", \"_outcome\", \"_failures\" or \"_header_time\", which "   \
+    "\"_revision\", \"_outcome\", \"_failures\" or \"_ttfb\", which "   \
     "name other variables"
 
 static const struct {
@@ -637,7 +637,7 @@ static const struct {
     { "a_revision", SUFFIX },
     { "a_outcome", SUFFIX },
     { "a_failures", SUFFIX },
-    { "a_header_time", SUFFIX },
+    { "a_ttfb", SUFFIX },
     { "a_b_rule", SUFFIX }
 };
 

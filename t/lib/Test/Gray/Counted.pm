@@ -74,7 +74,7 @@ sub http {
 
     my @releases = sort keys %{ $self->{servers} };
     my $variables = join '', map {
-        "; $_ \$gray_${_}_outcome \$gray_${_}_failures \$gray_${_}_header_time"
+        "; $_ \$gray_${_}_outcome \$gray_${_}_failures \$gray_${_}_ttfb"
     } @releases;
     my $releases = join '', map { $self->release($_) }
                    grep { defined $self->{servers}{$_} } @releases;
