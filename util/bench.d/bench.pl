@@ -97,7 +97,14 @@ sub instructions {
             next;
         }
 
-        my $cost = cost(count($case, $n), count($case, 3 * $n), 2 * $n);
+        # nginx's timers are due sooner or later: of three runs, the one that
+        # is in between
+
+        my @costs = map {
+            cost(count($case, $n), count($case, 3 * $n), 2 * $n)
+        } 1 .. ($case->{quick} ? 3 : 1);
+
+        my $cost = (sort { $a <=> $b } @costs)[$#costs / 2];
 
         $cost{ $case->{name} } = $cost;
 
