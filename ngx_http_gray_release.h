@@ -17,6 +17,7 @@
 #include "ngx_http_gray_document.h"
 #include "ngx_http_gray_rules.h"
 #include "ngx_http_gray_shm.h"
+#include "ngx_http_gray_trial.h"
 
 
 #define NGX_HTTP_GRAY_VERSION  "0.3.0"
@@ -60,6 +61,10 @@ typedef struct {
     ngx_http_gray_counts_t         *counts;
     uint64_t                       *matches;
     uint32_t                       *live;        /* or NULL */
+
+    ngx_http_gray_trial_t          *trial;       /* or NULL */
+    ngx_http_gray_plan_t           *plan;        /* of the revision that is
+                                                    compiled, or NULL */
 
     ngx_atomic_uint_t               moves;       /* of the block, when the
                                                     configuration began */

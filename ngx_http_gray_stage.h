@@ -1,0 +1,289 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAY_STAGE_H_INCLUDED_
+#define _NGX_HTTP_GRAY_STAGE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_http_gray_evidence.h"
+#include "ngx_http_gray_histogram.h"
+#include "ngx_http_gray_plan.h"
+
+
+#define NGX_HTTP_GRAY_STAGE_REASON  256      /* bytes, with a NUL */
+#define NGX_HTTP_GRAY_STAGE_EVENTS  4        /* of a step, at most */
+
+/* a limit that nothing is slower than */
+#define NGX_HTTP_GRAY_STAGE_NEVER   0xffffffff
+
+
+typedef enum {
+    NGX_HTTP_GRAY_STAGE_IDLE = 0,
+    NGX_HTTP_GRAY_STAGE_SCHEDULED,
+    NGX_HTTP_GRAY_STAGE_RUNNING,
+    NGX_HTTP_GRAY_STAGE_PAUSED,
+    NGX_HTTP_GRAY_STAGE_BAKING,
+    NGX_HTTP_GRAY_STAGE_SUCCEEDED,
+    NGX_HTTP_GRAY_STAGE_ROLLED_BACK,
+    NGX_HTTP_GRAY_STAGE_ABORTED,
+    NGX_HTTP_GRAY_STAGES
+} ngx_http_gray_stage_e;
+
+
+/* what a step waits for, once its hold is over */
+
+typedef enum {
+    NGX_HTTP_GRAY_WAITS_NOT = 0,
+    NGX_HTTP_GRAY_WAITS_GATE,
+    NGX_HTTP_GRAY_WAITS_WINDOW,
+    NGX_HTTP_GRAY_WAITS_EVIDENCE,
+    NGX_HTTP_GRAY_WAITS
+} ngx_http_gray_waits_e;
+
+
+/* why a state was left */
+
+typedef enum {
+    NGX_HTTP_GRAY_CAUSE_PLAN = 0,       /* as planned */
+    NGX_HTTP_GRAY_CAUSE_OPERATOR,       /* an action of the API */
+    NGX_HTTP_GRAY_CAUSE_GUARD,
+    NGX_HTTP_GRAY_CAUSE_INCONCLUSIVE,   /* no evidence at max_hold */
+    NGX_HTTP_GRAY_CAUSE_MANUAL,         /* the document was changed */
+    NGX_HTTP_GRAY_CAUSE_FILTER,         /* too many keys */
+    NGX_HTTP_GRAY_CAUSE_LOST,           /* the state was */
+    NGX_HTTP_GRAY_CAUSES
+} ngx_http_gray_cause_e;
+
+
+typedef enum {
+    NGX_HTTP_GRAY_STAGE_START = 0,
+    NGX_HTTP_GRAY_STAGE_PAUSE,
+    NGX_HTTP_GRAY_STAGE_RESUME,
+    NGX_HTTP_GRAY_STAGE_APPROVE,
+    NGX_HTTP_GRAY_STAGE_PROMOTE,
+    NGX_HTTP_GRAY_STAGE_FULL,           /* straight to the last step */
+    NGX_HTTP_GRAY_STAGE_ROLLBACK,
+    NGX_HTTP_GRAY_STAGE_ABORT,
+    NGX_HTTP_GRAY_STAGE_COMMANDS
+} ngx_http_gray_command_e;
+
+
+/* what the document is to become */
+
+typedef enum {
+    NGX_HTTP_GRAY_WISH_NONE = 0,
+    NGX_HTTP_GRAY_WISH_WEIGHT,          /* state->weight for the variant */
+    NGX_HTTP_GRAY_WISH_ROLLBACK,        /* 0 for it, in rules, too */
+    NGX_HTTP_GRAY_WISH_PROMOTE          /* it is the baseline */
+} ngx_http_gray_wish_e;
+
+
+/* the names of these, with a NUL each; commands: FULL has none of its own */
+
+extern ngx_str_t  ngx_http_gray_stages[];
+extern ngx_str_t  ngx_http_gray_waits[];
+extern ngx_str_t  ngx_http_gray_causes[];
+extern ngx_str_t  ngx_http_gray_commands[];
+
+
+/*
+ * What was counted of an arm, ever.  Of the step: decided in the present step,
+ * by weight or chance; all: of the variant, whatever placed it there.  Timed
+ * are those that have a time to their header.
+ */
+
+typedef struct {
+    uint64_t    step;
+    uint64_t    step_timed;
+    uint64_t    all;
+    uint64_t    all_timed;
+    uint64_t    keys;               /* new ones of a sample, of the step */
+    uint64_t    bad[NGX_HTTP_GRAY_PLAN_WATCHES];
+} ngx_http_gray_sample_t;
+
+
+/* of a watch, since the evidence is fresh: by requests, or keys */
+
+typedef struct {
+    uint64_t    canary;
+    uint64_t    baseline;
+    uint64_t    bad_canary;
+    uint64_t    bad_baseline;
+} ngx_http_gray_seen_t;
+
+
+/* what is known of a guard besides */
+
+typedef struct {
+    double      info;               /* nats */
+    double      pace;               /* nats a second, of late */
+    double      recent;             /* the baseline's requests of late, */
+    double      recent_bad;         /* and bad ones */
+} ngx_http_gray_known_t;
+
+
+/* a rollout between two ticks: no pointers, as it is kept in a file, too */
+
+typedef struct {
+    uint64_t                         plan;       /* its id */
+    uint64_t                         serial;     /* moves with each change */
+    char                             variant[NGX_HTTP_GRAY_PLAN_NAME + 1];
+
+    uint32_t                         stage;
+    uint32_t                         waits;
+    uint32_t                         cause;      /* of the stage */
+    uint32_t                         before;     /* a pause: the stage */
+
+    uint32_t                         step;       /* from 0 */
+    uint32_t                         approved;   /* step up to which gates are,
+                                                    and 1; or 0 */
+    uint32_t                         weight;     /* in buckets, as wished for */
+    uint32_t                         wish;
+    uint32_t                         old_weight; /* when the wish was made */
+    uint32_t                         moved;      /* weight, since the tick */
+    uint64_t                         wished;     /* revision, likewise */
+    uint64_t                         from;       /* revision from which on a
+                                                    decision is of the step */
+
+    uint64_t                         tick;       /* ms; 0: none yet */
+    uint64_t                         held;       /* ms of the step, or, rolled
+                                                    back, of the cooldown */
+    uint64_t                         requests;   /* the canary's in the step */
+    int64_t                          started;    /* these are s of the epoch */
+    int64_t                          since;      /* of the stage */
+    int64_t                          entered;    /* of the step */
+
+    ngx_http_gray_sample_t           canary;     /* as of the last tick */
+    ngx_http_gray_sample_t           baseline;
+
+    /* times to the header of the baseline before the rollout began */
+    ngx_http_gray_histogram_packed_t times;
+
+    /* of a watch: slower than that, in ms, is bad, of baseline and canary */
+    uint32_t                         limit[NGX_HTTP_GRAY_PLAN_WATCHES][2];
+
+    ngx_http_gray_evidence_t         evidence[NGX_HTTP_GRAY_PLAN_WATCHES];
+    ngx_http_gray_seen_t             seen[NGX_HTTP_GRAY_PLAN_WATCHES];
+    ngx_http_gray_known_t            known[NGX_HTTP_GRAY_PLAN_GUARDS];
+
+    char                             reason[NGX_HTTP_GRAY_STAGE_REASON];
+} ngx_http_gray_state_t;
+
+
+/* a guard as it stands, for people */
+
+typedef struct {
+    ngx_http_gray_seen_t             seen;       /* latency: of the quantile
+                                                    with the most evidence */
+    double                           value;      /* -1: nothing to say; else a
+                                                    ratio, or a rate, */
+    double                           limit;      /* and its limit */
+    double                           evidence;   /* ln E, and what it */
+    double                           needed;     /* fires at */
+    double                           info;       /* nats to go on, and how many
+                                                    are needed now, or 0 */
+    double                           info_needed;
+    double                           seconds;    /* until then, or -1 */
+    ngx_uint_t                       quantile;   /* of latency: which */
+    uint32_t                         slow[2];    /* ms: limits of that one */
+    char                             text[NGX_HTTP_GRAY_STAGE_REASON];
+} ngx_http_gray_standing_t;
+
+
+/* what happened: hooks are told, and people */
+
+typedef struct {
+    uint64_t                         id;         /* from 1 on, set where it is
+                                                    kept */
+    int64_t                          time;       /* s of the epoch */
+    uint32_t                         hook;       /* ngx_http_gray_hook_e */
+    uint32_t                         from;       /* stages */
+    uint32_t                         to;
+    uint32_t                         cause;
+    uint32_t                         step;
+    uint32_t                         weight;     /* in buckets */
+
+    /* where a guard fired; else no name */
+
+    char                             guard[NGX_HTTP_GRAY_PLAN_NAME + 1];
+    ngx_http_gray_seen_t             seen;
+    double                           value;
+    double                           limit;
+    double                           evidence;   /* ln E */
+
+    char                             reason[NGX_HTTP_GRAY_STAGE_REASON];
+} ngx_http_gray_event_t;
+
+
+/* the world at a tick, or at a command */
+
+typedef struct {
+    uint64_t                         now;        /* ms, of a clock that nobody
+                                                    sets */
+    int64_t                          time;       /* s of the epoch, for windows
+                                                    and people */
+    /* of the document in force */
+
+    uint64_t                         revision;
+    ngx_uint_t                       enabled;    /* unsigned  enabled:1; */
+    ngx_uint_t                       promoted;   /* unsigned  promoted:1; the
+                                                    variant is the baseline */
+    uint32_t                         weight;     /* the variant's, in buckets */
+    uint32_t                         rest;       /* the baseline's */
+    ngx_uint_t                       spread;     /* unsigned  spread:1; a rule
+                                                    has a weight for it */
+    const char                      *testers;    /* rules that name it, for
+                                                    people; "" where none */
+    /* what was counted */
+
+    const ngx_http_gray_sample_t    *canary;
+    const ngx_http_gray_sample_t    *baseline;
+    const uint64_t                  *times;      /* a histogram: of the
+                                                    baseline, ever */
+    double                           filled;     /* part of the filter's bits */
+} ngx_http_gray_world_t;
+
+
+typedef struct {
+    ngx_uint_t                       events;
+    ngx_http_gray_event_t            event[NGX_HTTP_GRAY_STAGE_EVENTS];
+    ngx_uint_t                       forget;     /* unsigned  forget:1; clear
+                                                    the filter of keys */
+    char                             refused[NGX_HTTP_GRAY_STAGE_REASON];
+} ngx_http_gray_outcomes_t;
+
+
+/*
+ * One tick: to be called every second or so while there is a rollout.  "plan"
+ * is NULL where the document has none.  What is to be done besides is
+ * state->wish, until the world shows that it was.
+ */
+void ngx_http_gray_stage_tick(const ngx_http_gray_plan_t *plan,
+    ngx_http_gray_state_t *state, const ngx_http_gray_world_t *world,
+    ngx_http_gray_outcomes_t *outcomes);
+
+/*
+ * An action of an operator, "who" for people: NGX_OK, also where it changes
+ * nothing, or NGX_DECLINED with outcomes->refused.
+ */
+ngx_int_t ngx_http_gray_stage_command(const ngx_http_gray_plan_t *plan,
+    ngx_http_gray_state_t *state, const ngx_http_gray_world_t *world,
+    ngx_http_gray_command_e command, const char *who,
+    ngx_http_gray_outcomes_t *outcomes);
+
+/* is a rollout under way: scheduled, running, paused or baking? */
+ngx_uint_t ngx_http_gray_stage_active(const ngx_http_gray_state_t *state);
+
+/* how guard number "i" stands; plan->id must be state->plan */
+void ngx_http_gray_stage_guard(const ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_state_t *state, ngx_uint_t i,
+    ngx_http_gray_standing_t *standing);
+
+
+#endif /* _NGX_HTTP_GRAY_STAGE_H_INCLUDED_ */
