@@ -89,7 +89,7 @@ typedef enum {
 extern ngx_str_t  ngx_http_gray_stages[];
 extern ngx_str_t  ngx_http_gray_waits[];
 extern ngx_str_t  ngx_http_gray_causes[];
-extern ngx_str_t  ngx_http_gray_commands[];
+extern ngx_str_t  ngx_http_gray_actions[];
 
 
 /*

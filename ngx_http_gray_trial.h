@@ -37,7 +37,7 @@ typedef struct ngx_http_gray_trial_s  ngx_http_gray_trial_t;
 
 typedef struct {
     ngx_http_gray_state_t            state;
-    uint64_t                         events;     /* ever: the last has this id */
+    uint64_t                         events;     /* ever: the id of the last */
     ngx_http_gray_event_t            event[NGX_HTTP_GRAY_TRIAL_EVENTS];
                                                  /* by id % that */
     uint64_t                         told[NGX_HTTP_GRAY_PLAN_HOOKS];
