@@ -11,16 +11,11 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_http_gray_evidence.h"
-#include "ngx_http_gray_histogram.h"
-#include "ngx_http_gray_plan.h"
+#include "ngx_http_gray_guards.h"
 
 
-#define NGX_HTTP_GRAY_STAGE_REASON  256      /* bytes, with a NUL */
+#define NGX_HTTP_GRAY_STAGE_REASON  NGX_HTTP_GRAY_GUARDS_TEXT
 #define NGX_HTTP_GRAY_STAGE_EVENTS  4        /* of a step, at most */
-
-/* a limit that nothing is slower than */
-#define NGX_HTTP_GRAY_STAGE_NEVER   0xffffffff
 
 
 typedef enum {
@@ -92,42 +87,6 @@ extern ngx_str_t  ngx_http_gray_causes[];
 extern ngx_str_t  ngx_http_gray_actions[];
 
 
-/*
- * What was counted of an arm, ever.  Of the step: decided in the present step,
- * by weight or chance; all: of the variant, whatever placed it there.  Timed
- * are those that have a time to their header.
- */
-
-typedef struct {
-    uint64_t    step;
-    uint64_t    step_timed;
-    uint64_t    all;
-    uint64_t    all_timed;
-    uint64_t    keys;               /* new ones of a sample, of the step */
-    uint64_t    bad[NGX_HTTP_GRAY_PLAN_WATCHES];
-} ngx_http_gray_sample_t;
-
-
-/* of a watch, since the evidence is fresh: by requests, or keys */
-
-typedef struct {
-    uint64_t    canary;
-    uint64_t    baseline;
-    uint64_t    bad_canary;
-    uint64_t    bad_baseline;
-} ngx_http_gray_seen_t;
-
-
-/* what is known of a guard besides */
-
-typedef struct {
-    double      info;               /* nats */
-    double      pace;               /* nats a second, of late */
-    double      recent;             /* the baseline's requests of late, */
-    double      recent_bad;         /* and bad ones */
-} ngx_http_gray_known_t;
-
-
 /* a rollout between two ticks: no pointers, as it is kept in a file, too */
 
 typedef struct {
@@ -159,41 +118,10 @@ typedef struct {
     int64_t                          since;      /* of the stage */
     int64_t                          entered;    /* of the step */
 
-    ngx_http_gray_sample_t           canary;     /* as of the last tick */
-    ngx_http_gray_sample_t           baseline;
-
-    /* times to the header of the baseline before the rollout began */
-    ngx_http_gray_histogram_packed_t times;
-
-    /* of a watch: slower than that, in ms, is bad, of baseline and canary */
-    uint32_t                         limit[NGX_HTTP_GRAY_PLAN_WATCHES][2];
-
-    ngx_http_gray_evidence_t         evidence[NGX_HTTP_GRAY_PLAN_WATCHES];
-    ngx_http_gray_seen_t             seen[NGX_HTTP_GRAY_PLAN_WATCHES];
-    ngx_http_gray_known_t            known[NGX_HTTP_GRAY_PLAN_GUARDS];
+    ngx_http_gray_guards_t           guards;
 
     char                             reason[NGX_HTTP_GRAY_STAGE_REASON];
 } ngx_http_gray_state_t;
-
-
-/* a guard as it stands, for people */
-
-typedef struct {
-    ngx_http_gray_seen_t             seen;       /* latency: of the quantile
-                                                    with the most evidence */
-    double                           value;      /* -1: nothing to say; else a
-                                                    ratio, or a rate, */
-    double                           limit;      /* and its limit */
-    double                           evidence;   /* ln E, and what it */
-    double                           needed;     /* fires at */
-    double                           info;       /* nats to go on, and how many
-                                                    are needed now, or 0 */
-    double                           info_needed;
-    double                           seconds;    /* until then, or -1 */
-    ngx_uint_t                       quantile;   /* of latency: which */
-    uint32_t                         slow[2];    /* ms: limits of that one */
-    char                             text[NGX_HTTP_GRAY_STAGE_REASON];
-} ngx_http_gray_standing_t;
 
 
 /* what happened: hooks are told, and people */
