@@ -15,7 +15,7 @@
 #include "ngx_http_gray_tally.h"
 
 
-#define NGX_HTTP_GRAY_TRIAL_EVENTS   8       /* the last ones are kept */
+#define NGX_HTTP_GRAY_TRIAL_EVENTS   16      /* the last ones are kept */
 #define NGX_HTTP_GRAY_TRIAL_FILTER   131072  /* bytes */
 
 
