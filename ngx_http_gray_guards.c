@@ -713,18 +713,21 @@ ngx_http_gray_guards_text(const ngx_http_gray_guard_t *guard,
                             ngx_min(standing->value, 1e9));
         }
 
-        (void) ngx_http_gray_guards_add(text, last, "limit %.4g, %s", standing->limit, evidence);
+        (void) ngx_http_gray_guards_add(text, last, "limit %.4g, %s",
+                                        standing->limit, evidence);
         break;
 
     case NGX_HTTP_GRAY_GUARD_LATENCY:
 
         if (standing->slow[1] == NGX_HTTP_GRAY_GUARDS_NEVER) {
-            (void) ngx_http_gray_guards_add(text, last, "the baseline's times are not known yet");
+            (void) ngx_http_gray_guards_add(text, last, "the baseline's times "
+                                            "are not known yet");
             break;
         }
 
-        (void) ngx_http_gray_guards_add(text, last, "canary %lu of %lu (%s) slower than %u ms, "
-                       "baseline %lu of %lu (%s) slower than %u ms "
+        (void) ngx_http_gray_guards_add(text, last,
+                       "canary %lu of %lu (%s) slower than %u ms, baseline "
+                       "%lu of %lu (%s) slower than %u ms "
                        "(p%.4g), %s",
                        (unsigned long) seen->bad_canary,
                        (unsigned long) seen->canary, canary,
@@ -738,7 +741,8 @@ ngx_http_gray_guards_text(const ngx_http_gray_guard_t *guard,
     case NGX_HTTP_GRAY_GUARD_SHARE:
         ngx_http_gray_guards_percent(canary, sizeof(canary), standing->value);
 
-        (void) ngx_http_gray_guards_add(text, last, "canary %lu of %lu (%s), weights say %.4g%%, %s",
+        (void) ngx_http_gray_guards_add(text, last,
+                       "canary %lu of %lu (%s), weights say %.4g%%, %s",
                        (unsigned long) seen->canary,
                        (unsigned long) (seen->canary + seen->baseline), canary,
                        standing->limit * 100, evidence);
@@ -754,7 +758,8 @@ ngx_http_gray_guards_text(const ngx_http_gray_guard_t *guard,
                             (unsigned) guard->slower);
         }
 
-        (void) ngx_http_gray_guards_add(text, last, ", limit %.4g%%, %s", guard->max * 100, evidence);
+        (void) ngx_http_gray_guards_add(text, last, ", limit %.4g%%, %s",
+                                        guard->max * 100, evidence);
     }
 }
 

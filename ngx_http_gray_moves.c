@@ -107,6 +107,7 @@ ngx_http_gray_move_enter(ngx_http_gray_staging_t *st, ngx_uint_t step,
 
     state->step = step;
     state->held = 0;
+    state->cold = (st->plan->step[step].warmup != 0);
     state->requests = 0;
     state->entered = st->world->time;
 

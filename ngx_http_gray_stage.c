@@ -116,8 +116,11 @@ ngx_http_gray_stage_tick(const ngx_http_gray_plan_t *plan,
 
     ngx_http_gray_stage_given(&st, (double) passed / 1000, &tick);
 
-    if (passed == 0) {
+    /* what ended since the last tick may be of the step before */
+
+    if (passed == 0 || state->moved == 1) {
         ngx_http_gray_guards_skip(&state->guards, &tick);
+        state->moved = state->moved ? 2 : 0;
         return;
     }
 
@@ -146,6 +149,8 @@ ngx_http_gray_stage_tick(const ngx_http_gray_plan_t *plan,
     }
 
     state->held += passed;
+    state->cold = (state->stage != NGX_HTTP_GRAY_STAGE_SCHEDULED
+                   && state->held < plan->step[state->step].warmup);
 
     ngx_http_gray_stage_advance(&st);
 }
@@ -313,10 +318,8 @@ ngx_http_gray_stage_given(ngx_http_gray_staging_t *st, double seconds,
     tick->times = world->times;
     tick->seconds = seconds;
     tick->share = both > 0 ? world->weight / both : 0;
-    tick->moved = state->moved;
-    tick->warm = (state->step >= st->plan->steps
-                  || state->stage == NGX_HTTP_GRAY_STAGE_PAUSED
-                  || state->held >= st->plan->step[state->step].warmup);
+    tick->moved = (state->moved == 2);
+    tick->warm = !state->cold;
 }
 
 

@@ -108,7 +108,10 @@ typedef struct {
     uint32_t                         weight;     /* in buckets, as wished for */
     uint32_t                         wish;
     uint32_t                         old_weight; /* when the wish was made */
-    uint32_t                         moved;      /* weight, since the tick */
+    uint32_t                         moved;      /* the weight: 1 when that is
+                                                    seen, 2 a tick later */
+    uint32_t                         cold;       /* unsigned  cold:1; in a
+                                                    warmup */
     uint64_t                         wished;     /* revision, likewise */
     uint64_t                         from;       /* revision from which on a
                                                     decision is of the step */

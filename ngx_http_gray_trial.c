@@ -1,0 +1,574 @@
+
+/*
+ * Copyright (C) the nginx gray module authors
+ */
+
+
+/*
+ * The rollout of a release, in the shared zone.
+ *
+ * The state lies there twice, and a word says which of them is in force: a
+ * process that is killed while it writes has changed nothing.  It is written
+ * with the zone's lock, by one process at a time, and read without one.  The
+ * log of what happened is written before the state that it led to, so what
+ * happened may be there twice, but is never lost; its readers look at a number
+ * that is odd while it is written.
+ *
+ * Workers count for guards in records of their own, as in
+ * ngx_http_gray_counters.c; what they go by lies beside the state: the revision
+ * by which a request must have been decided to be of the step, and the limits
+ * of times.  A plan that is not the one of the state is not counted by.
+ *
+ * Keys.  Where the unit is a key, only its first bad request counts, for each
+ * watch.  Which keys these were is kept in a Bloom filter of four bits a key: it
+ * holds no key, cannot be asked for one, and is right but for the chance that
+ * it takes a new key for an old one, less than 1 in 16 while it is not half
+ * full; that happens to both arms alike.  For the split, new keys are counted
+ * of a sixteenth of all, lest they fill it.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_http_gray_trial.h"
+
+
+#define NGX_HTTP_GRAY_TRIAL_WORKERS  16     /* more share them, by modulo */
+#define NGX_HTTP_GRAY_TRIAL_ARMS     2
+#define NGX_HTTP_GRAY_TRIAL_TRIES    100
+#define NGX_HTTP_GRAY_TRIAL_NEVER    UINT64_MAX
+
+#define NGX_HTTP_GRAY_TRIAL_BITS     (NGX_HTTP_GRAY_TRIAL_FILTER * 8)
+#define NGX_HTTP_GRAY_TRIAL_PROBES   4
+
+
+struct ngx_http_gray_trial_s {
+    uint64_t                  word;         /* states so far, shifted by one,
+                                               and which is in force */
+    ngx_http_gray_state_t     state[2];
+
+    /* the log: odd while it is written */
+
+    uint64_t                  turn;
+    uint64_t                  events;
+    ngx_http_gray_event_t     event[NGX_HTTP_GRAY_TRIAL_EVENTS];
+    uint64_t                  told[NGX_HTTP_GRAY_PLAN_HOOKS];
+    uint64_t                  transitions[NGX_HTTP_GRAY_STAGES]
+                                         [NGX_HTTP_GRAY_CAUSES];
+
+    /* for workers: by which plan, and from which revision on, they count */
+
+    uint64_t                  plan;
+    uint64_t                  from;
+    uint32_t                  limit[NGX_HTTP_GRAY_PLAN_WATCHES]
+                                   [NGX_HTTP_GRAY_TRIAL_ARMS];
+
+    uint64_t                  set;          /* bits of the filter */
+
+    uint64_t                  workers;
+    size_t                    counts;       /* offsets in bytes, from here */
+    size_t                    filter;       /* or 0 */
+    size_t                    size;
+};
+
+
+static size_t ngx_http_gray_trial_layout(ngx_http_gray_trial_t *trial,
+    ngx_uint_t workers, ngx_uint_t filter);
+static void ngx_http_gray_trial_log_locked(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_event_t *event);
+static void ngx_http_gray_trial_store_locked(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_state_t *state);
+static void ngx_http_gray_trial_steer(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_state_t *state);
+static ngx_http_gray_sample_t *ngx_http_gray_trial_sample(
+    ngx_http_gray_trial_t *trial, ngx_uint_t worker, ngx_uint_t arm);
+static void ngx_http_gray_trial_watch(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_plan_t *plan, const ngx_http_gray_guard_t *guard,
+    const ngx_http_gray_trial_request_t *request, ngx_uint_t current,
+    ngx_http_gray_sample_t *sample);
+static ngx_uint_t ngx_http_gray_trial_first(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_plan_t *plan, ngx_uint_t watch, uint64_t hash);
+static uint64_t ngx_http_gray_trial_mix(uint64_t hash);
+static ngx_uint_t ngx_http_gray_trial_add(ngx_http_gray_trial_t *trial,
+    uint64_t hash);
+
+
+static ngx_inline void
+ngx_http_gray_trial_inc(uint64_t *counter)
+{
+    (void) __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+
+size_t
+ngx_http_gray_trial_size(ngx_uint_t workers, ngx_uint_t filter)
+{
+    ngx_http_gray_trial_t  trial;
+
+    return ngx_http_gray_trial_layout(&trial, workers, filter);
+}
+
+
+static size_t
+ngx_http_gray_trial_layout(ngx_http_gray_trial_t *trial, ngx_uint_t workers,
+    ngx_uint_t filter)
+{
+    workers = ngx_min(workers, NGX_HTTP_GRAY_TRIAL_WORKERS);
+    workers = ngx_max(workers, 1);
+
+    trial->workers = workers;
+    trial->counts = ngx_align(sizeof(ngx_http_gray_trial_t), 64);
+    trial->size = trial->counts
+                  + workers * NGX_HTTP_GRAY_TRIAL_ARMS
+                    * ngx_align(sizeof(ngx_http_gray_sample_t), 64);
+    trial->filter = 0;
+
+    if (filter) {
+        trial->filter = trial->size;
+        trial->size += NGX_HTTP_GRAY_TRIAL_FILTER;
+    }
+
+    return trial->size;
+}
+
+
+/* the filter takes no memory until it is used */
+
+void
+ngx_http_gray_trial_init(ngx_http_gray_trial_t *trial, ngx_uint_t workers,
+    ngx_uint_t filter)
+{
+    size_t  size;
+
+    size = ngx_http_gray_trial_size(workers, 0);
+
+    ngx_memzero(trial, size);
+    (void) ngx_http_gray_trial_layout(trial, workers, filter);
+
+    trial->from = NGX_HTTP_GRAY_TRIAL_NEVER;
+}
+
+
+ngx_uint_t
+ngx_http_gray_trial_filters(ngx_http_gray_trial_t *trial)
+{
+    return trial->filter != 0;
+}
+
+
+uint64_t
+ngx_http_gray_trial_word(ngx_http_gray_trial_t *trial)
+{
+    return __atomic_load_n(&trial->word, __ATOMIC_ACQUIRE);
+}
+
+
+void
+ngx_http_gray_trial_read(ngx_http_gray_trial_t *trial,
+    ngx_http_gray_state_t *state)
+{
+    uint64_t    word;
+    ngx_uint_t  tries;
+
+    for (tries = 0; tries < NGX_HTTP_GRAY_TRIAL_TRIES; tries++) {
+        word = ngx_http_gray_trial_word(trial);
+
+        ngx_memcpy(state, &trial->state[word & 1],
+                   sizeof(ngx_http_gray_state_t));
+
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+        if (ngx_http_gray_trial_word(trial) == word) {
+            return;
+        }
+    }
+}
+
+
+/* who died while he wrote has left an odd number: it is as good as it gets */
+
+void
+ngx_http_gray_trial_record(ngx_http_gray_trial_t *trial,
+    ngx_http_gray_trial_record_t *record)
+{
+    uint64_t    turn;
+    ngx_uint_t  tries;
+
+    for (tries = 0; tries < NGX_HTTP_GRAY_TRIAL_TRIES; tries++) {
+        turn = __atomic_load_n(&trial->turn, __ATOMIC_ACQUIRE);
+
+        record->events = trial->events;
+        ngx_memcpy(record->event, trial->event, sizeof(record->event));
+        ngx_memcpy(record->told, trial->told, sizeof(record->told));
+        ngx_memcpy(record->transitions, trial->transitions,
+                   sizeof(record->transitions));
+
+        ngx_http_gray_trial_read(trial, &record->state);
+
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+        if ((turn & 1) == 0
+            && __atomic_load_n(&trial->turn, __ATOMIC_RELAXED) == turn)
+        {
+            return;
+        }
+    }
+}
+
+
+void
+ngx_http_gray_trial_write_locked(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_state_t *state,
+    const ngx_http_gray_outcomes_t *outcomes)
+{
+    ngx_uint_t  i;
+
+    if (outcomes->events) {
+        __atomic_store_n(&trial->turn, trial->turn | 1, __ATOMIC_RELAXED);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+        for (i = 0; i < outcomes->events; i++) {
+            ngx_http_gray_trial_log_locked(trial, &outcomes->event[i]);
+        }
+
+        __atomic_store_n(&trial->turn, trial->turn + 1, __ATOMIC_RELEASE);
+    }
+
+    ngx_http_gray_trial_store_locked(trial, state);
+}
+
+
+static void
+ngx_http_gray_trial_log_locked(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_event_t *event)
+{
+    uint64_t                id;
+    ngx_http_gray_event_t  *slot;
+
+    id = trial->events + 1;
+    slot = &trial->event[id % NGX_HTTP_GRAY_TRIAL_EVENTS];
+
+    *slot = *event;
+    slot->id = id;
+
+    __atomic_store_n(&trial->events, id, __ATOMIC_RELEASE);
+
+    if (event->hook != NGX_HTTP_GRAY_HOOK_GATE) {
+        ngx_http_gray_trial_inc(
+                             &trial->transitions[event->to][event->cause]);
+    }
+}
+
+
+static void
+ngx_http_gray_trial_store_locked(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_state_t *state)
+{
+    uint64_t    word;
+    ngx_uint_t  next;
+
+    word = trial->word;
+    next = !(word & 1);
+
+    /* a reader who sees a byte of this sees that the word is another, too */
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    trial->state[next] = *state;
+
+    __atomic_store_n(&trial->word, ((word >> 1) + 1) << 1 | next,
+                     __ATOMIC_RELEASE);
+
+    ngx_http_gray_trial_steer(trial, state);
+}
+
+
+/* what workers count by follows */
+
+static void
+ngx_http_gray_trial_steer(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_state_t *state)
+{
+    uint32_t    limit;
+    ngx_uint_t  i, arm;
+
+    for (i = 0; i < NGX_HTTP_GRAY_PLAN_WATCHES; i++) {
+        for (arm = 0; arm < NGX_HTTP_GRAY_TRIAL_ARMS; arm++) {
+            limit = state->cold ? NGX_HTTP_GRAY_GUARDS_NEVER
+                                : state->guards.limit[i][arm];
+            __atomic_store_n(&trial->limit[i][arm], limit, __ATOMIC_RELAXED);
+        }
+    }
+
+    __atomic_store_n(&trial->plan, state->plan, __ATOMIC_RELAXED);
+    __atomic_store_n(&trial->from, ngx_http_gray_stage_active(state)
+                                   ? state->from : NGX_HTTP_GRAY_TRIAL_NEVER,
+                     __ATOMIC_RELEASE);
+}
+
+
+void
+ngx_http_gray_trial_restore_locked(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_trial_record_t *record)
+{
+    __atomic_store_n(&trial->turn, trial->turn | 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    trial->events = record->events;
+    ngx_memcpy(trial->event, record->event, sizeof(record->event));
+    ngx_memcpy(trial->told, record->told, sizeof(record->told));
+    ngx_memcpy(trial->transitions, record->transitions,
+               sizeof(record->transitions));
+
+    __atomic_store_n(&trial->turn, trial->turn + 1, __ATOMIC_RELEASE);
+
+    ngx_http_gray_trial_store_locked(trial, &record->state);
+}
+
+
+void
+ngx_http_gray_trial_told(ngx_http_gray_trial_t *trial, ngx_uint_t i,
+    uint64_t id)
+{
+    uint64_t  told;
+
+    told = __atomic_load_n(&trial->told[i], __ATOMIC_RELAXED);
+
+    while (told < id
+           && !__atomic_compare_exchange_n(&trial->told[i], &told, id, 0,
+                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    {
+        /* void */
+    }
+}
+
+
+void
+ngx_http_gray_trial_sum(ngx_http_gray_trial_t *trial, ngx_uint_t arm,
+    ngx_http_gray_sample_t *sample)
+{
+    uint64_t    *to, *from;
+    ngx_uint_t   i, k;
+
+    ngx_memzero(sample, sizeof(ngx_http_gray_sample_t));
+
+    to = (uint64_t *) sample;
+
+    for (i = 0; i < trial->workers; i++) {
+        from = (uint64_t *) ngx_http_gray_trial_sample(trial, i, arm);
+
+        for (k = 0; k < sizeof(ngx_http_gray_sample_t) / sizeof(uint64_t); k++)
+        {
+            to[k] += __atomic_load_n(&from[k], __ATOMIC_RELAXED);
+        }
+    }
+}
+
+
+static ngx_http_gray_sample_t *
+ngx_http_gray_trial_sample(ngx_http_gray_trial_t *trial, ngx_uint_t worker,
+    ngx_uint_t arm)
+{
+    ngx_uint_t  n;
+
+    n = worker % trial->workers * NGX_HTTP_GRAY_TRIAL_ARMS
+        + (arm - NGX_HTTP_GRAY_TRIAL_BASELINE);
+
+    return (ngx_http_gray_sample_t *)
+           ((u_char *) trial + trial->counts
+            + n * ngx_align(sizeof(ngx_http_gray_sample_t), 64));
+}
+
+
+double
+ngx_http_gray_trial_filled(ngx_http_gray_trial_t *trial)
+{
+    if (trial->filter == 0) {
+        return -1;
+    }
+
+    return (double) __atomic_load_n(&trial->set, __ATOMIC_RELAXED)
+           / NGX_HTTP_GRAY_TRIAL_BITS;
+}
+
+
+/* a bit that is set meanwhile may be counted, and be gone: there are many */
+
+void
+ngx_http_gray_trial_forget(ngx_http_gray_trial_t *trial)
+{
+    if (trial->filter && __atomic_load_n(&trial->set, __ATOMIC_RELAXED)) {
+        ngx_memzero((u_char *) trial + trial->filter,
+                    NGX_HTTP_GRAY_TRIAL_FILTER);
+        __atomic_store_n(&trial->set, 0, __ATOMIC_RELAXED);
+    }
+}
+
+
+void
+ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_plan_t *plan, ngx_uint_t worker,
+    const ngx_http_gray_trial_request_t *request)
+{
+    uint64_t                 from;
+    ngx_uint_t               i, current;
+    ngx_http_gray_sample_t  *sample;
+
+    from = __atomic_load_n(&trial->from, __ATOMIC_ACQUIRE);
+
+    if (from == NGX_HTTP_GRAY_TRIAL_NEVER
+        || __atomic_load_n(&trial->plan, __ATOMIC_RELAXED) != plan->id)
+    {
+        return;
+    }
+
+    sample = ngx_http_gray_trial_sample(trial, worker, request->arm);
+    current = (request->drawn && request->revision >= from);
+
+    ngx_http_gray_trial_inc(&sample->all);
+
+    if (current) {
+        ngx_http_gray_trial_inc(&sample->step);
+    }
+
+    if (request->header != (ngx_msec_t) -1) {
+        ngx_http_gray_trial_inc(&sample->all_timed);
+
+        if (current) {
+            ngx_http_gray_trial_inc(&sample->step_timed);
+        }
+    }
+
+    for (i = 0; i < plan->guards; i++) {
+        ngx_http_gray_trial_watch(trial, plan, &plan->guard[i], request,
+                                  current, sample);
+    }
+}
+
+
+static void
+ngx_http_gray_trial_watch(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_plan_t *plan, const ngx_http_gray_guard_t *guard,
+    const ngx_http_gray_trial_request_t *request, ngx_uint_t current,
+    ngx_http_gray_sample_t *sample)
+{
+    uint32_t    limit;
+    ngx_uint_t  k, watch;
+
+    if (!current
+        && guard->kind != NGX_HTTP_GRAY_GUARD_ABSOLUTE
+        && guard->kind != NGX_HTTP_GRAY_GUARD_SLOW)
+    {
+        return;
+    }
+
+    switch (guard->kind) {
+
+    case NGX_HTTP_GRAY_GUARD_RELATIVE:
+    case NGX_HTTP_GRAY_GUARD_ABSOLUTE:
+
+        if ((guard->bad & ((ngx_uint_t) 1 << request->code))
+            && ngx_http_gray_trial_first(trial, plan, guard->watch,
+                                         request->hash))
+        {
+            ngx_http_gray_trial_inc(&sample->bad[guard->watch]);
+        }
+
+        return;
+
+    case NGX_HTTP_GRAY_GUARD_SHARE:
+
+        if (plan->key
+            && request->hash
+            && (ngx_http_gray_trial_mix(request->hash) & 15) == 0
+            && ngx_http_gray_trial_first(trial, plan, guard->watch,
+                                         request->hash))
+        {
+            ngx_http_gray_trial_inc(&sample->keys);
+        }
+
+        return;
+
+    default: /* NGX_HTTP_GRAY_GUARD_LATENCY, NGX_HTTP_GRAY_GUARD_SLOW */
+        break;
+    }
+
+    if (request->header == (ngx_msec_t) -1) {
+        return;
+    }
+
+    for (k = 0; k < guard->watches; k++) {
+        watch = guard->watch + k;
+        limit = __atomic_load_n(&trial->limit[watch]
+                             [request->arm - NGX_HTTP_GRAY_TRIAL_BASELINE],
+                                __ATOMIC_RELAXED);
+
+        if (request->header > limit
+            && limit != NGX_HTTP_GRAY_GUARDS_NEVER
+            && ngx_http_gray_trial_first(trial, plan, watch, request->hash))
+        {
+            ngx_http_gray_trial_inc(&sample->bad[watch]);
+        }
+    }
+}
+
+
+/* does it count: is it the first one of its key, if that is the unit? */
+
+static ngx_uint_t
+ngx_http_gray_trial_first(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_plan_t *plan, ngx_uint_t watch, uint64_t hash)
+{
+    if (!plan->key || hash == 0 || trial->filter == 0) {
+        return 1;
+    }
+
+    return ngx_http_gray_trial_add(trial,
+                                   ngx_http_gray_trial_mix(hash + watch + 1));
+}
+
+
+/* the finalizer of SplitMix64 */
+
+static uint64_t
+ngx_http_gray_trial_mix(uint64_t hash)
+{
+    hash ^= hash >> 30;
+    hash *= 0xbf58476d1ce4e5b9;
+    hash ^= hash >> 27;
+    hash *= 0x94d049bb133111eb;
+
+    return hash ^ hash >> 31;
+}
+
+
+/* 1 where it was not there */
+
+static ngx_uint_t
+ngx_http_gray_trial_add(ngx_http_gray_trial_t *trial, uint64_t hash)
+{
+    uint32_t     bit, step;
+    uint64_t    *words, mask;
+    ngx_uint_t   i, set;
+
+    words = (uint64_t *) ((u_char *) trial + trial->filter);
+
+    bit = (uint32_t) hash;
+    step = (uint32_t) (hash >> 32) | 1;
+    set = 0;
+
+    for (i = 0; i < NGX_HTTP_GRAY_TRIAL_PROBES; i++, bit += step) {
+
+        mask = (uint64_t) 1 << (bit & 63);
+        set += !(__atomic_fetch_or(&words[bit % NGX_HTTP_GRAY_TRIAL_BITS / 64],
+                                   mask, __ATOMIC_RELAXED)
+                 & mask);
+    }
+
+    if (set) {
+        (void) __atomic_fetch_add(&trial->set, set, __ATOMIC_RELAXED);
+    }
+
+    return set != 0;
+}
