@@ -248,12 +248,12 @@ ngx_http_gray_evidence_scale(ngx_http_gray_evidence_t *evidence)
         top = ngx_max(top, evidence->m[k]);
     }
 
-    if (top > 0) {
-        by = ngx_max(log(top), -evidence->scale);
-
-    } else {
-        by = -evidence->scale;
+    if (top == 0) {
+        evidence->scale = 0;
+        return;
     }
+
+    by = ngx_max(log(top), -evidence->scale);
 
     if (by == 0) {
         return;
@@ -359,7 +359,7 @@ ngx_http_gray_evidence_log_b(const ngx_http_gray_evidence_counts_t *counts,
 
     w = ngx_min(w, 1);
 
-    return log((w * ratio + 1 - w) / (w * rho + 1 - w));
+    return log((w * ratio + (1 - w)) / (w * rho + (1 - w)));
 }
 
 
