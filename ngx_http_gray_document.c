@@ -21,6 +21,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_gray_document.h"
+#include "ngx_http_gray_planning.h"
 #include "ngx_http_gray_shm.h"
 
 
@@ -168,6 +169,9 @@ ngx_http_gray_document_canonical(const ngx_http_gray_document_t *env,
         } else if (member && ngx_strcmp(m->name, "cookie") == 0) {
             copy = ngx_http_gray_document_object(member,
                                                 ngx_http_gray_cookie_members);
+
+        } else if (member && ngx_strcmp(m->name, "rollout") == 0) {
+            copy = ngx_http_gray_planning_fill(input, member);
 
         } else if (member) {
             copy = ngx_http_gray_json_copy(member);

@@ -61,7 +61,9 @@ ngx_http_gray_judge_object(ngx_http_gray_judge_t *judge,
             continue;
         }
 
-        if (ngx_http_gray_json_type(node) != member->type) {
+        if (!(member->flags & NGX_HTTP_GRAY_ANY)
+            && ngx_http_gray_json_type(node) != member->type)
+        {
             ngx_http_gray_json_fault(judge->faults, &path, "must be %s",
                                      ngx_http_gray_type_names[member->type]);
             continue;

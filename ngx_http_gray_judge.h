@@ -20,6 +20,7 @@
 #define NGX_HTTP_GRAY_REQUIRED      1
 #define NGX_HTTP_GRAY_READONLY      2
 #define NGX_HTTP_GRAY_UNORDERED     4       /* canonical by name */
+#define NGX_HTTP_GRAY_ANY           8       /* its judge looks at the type */
 
 
 /* do the variants of the release have upstreams? */

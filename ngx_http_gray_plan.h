@@ -149,6 +149,19 @@ typedef struct {
 ngx_int_t ngx_http_gray_plan_read(ngx_http_gray_plan_t *plan,
     const ngx_http_gray_json_t *rollout);
 
+/*
+ * What a guard is, by the members that it has.  What has none, or such as do
+ * not go together, is no guard, which is judged by ngx_http_gray_planning.c.
+ */
+ngx_http_gray_guard_e ngx_http_gray_plan_kind(
+    const ngx_http_gray_json_t *guard);
+
+/* "5xx", "499": its ngx_http_gray_code_e, or NGX_DECLINED */
+ngx_int_t ngx_http_gray_plan_code(const ngx_str_t *text);
+
+/* a name of ngx_http_gray_hooks: its place there, or NGX_DECLINED */
+ngx_int_t ngx_http_gray_plan_hook(const ngx_str_t *text);
+
 /* "500ms", "10s", "5m", "2h30m" in ms: NGX_OK, or NGX_DECLINED */
 ngx_int_t ngx_http_gray_plan_time(const ngx_str_t *text, uint64_t *ms);
 

@@ -22,6 +22,7 @@
 
 #include "ngx_http_gray_arms.h"
 #include "ngx_http_gray_judge.h"
+#include "ngx_http_gray_planning.h"
 #include "ngx_http_gray_schema.h"
 
 
@@ -102,6 +103,9 @@ ngx_http_gray_member_t  ngx_http_gray_document_members[] = {
       ngx_http_gray_schema_variants },
 
     { "rules", NGX_HTTP_GRAY_JSON_ARRAY, 0, ngx_http_gray_schema_rules },
+
+    { "rollout", NGX_HTTP_GRAY_JSON_OBJECT, 0,
+      ngx_http_gray_planning_judge },
 
     { "allocation", NGX_HTTP_GRAY_JSON_OBJECT, 0,
       ngx_http_gray_schema_allocation },

@@ -154,6 +154,41 @@ ngx_http_gray_window_open(const ngx_http_gray_window_t *window, int64_t now)
 }
 
 
+/*
+ * Of a week and a day, each day of the week is there with all of its hours.
+ * In less, the window opens with its first second, or with a day of its own.
+ */
+
+ngx_uint_t
+ngx_http_gray_window_opens(const ngx_http_gray_window_t *window)
+{
+    int64_t  day, start;
+
+    if (window->after == INT64_MIN || window->before == INT64_MAX
+        || window->before - window->after > 9 * NGX_HTTP_GRAY_WINDOW_DAY
+        || ngx_http_gray_window_open(window, window->after))
+    {
+        return 1;
+    }
+
+    day = window->after - (window->after + window->offset)
+                          % NGX_HTTP_GRAY_WINDOW_DAY;
+
+    for (day -= NGX_HTTP_GRAY_WINDOW_DAY;
+         day < window->before;
+         day += NGX_HTTP_GRAY_WINDOW_DAY)
+    {
+        start = day + ngx_max(window->from, 0);
+
+        if (ngx_http_gray_window_open(window, start)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_int_t
 ngx_http_gray_window_read(ngx_http_gray_window_t *window,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *json,

@@ -39,6 +39,9 @@ ngx_int_t ngx_http_gray_window_read(ngx_http_gray_window_t *window,
 ngx_uint_t ngx_http_gray_window_open(const ngx_http_gray_window_t *window,
     int64_t now);
 
+/* will it be, or was it, open at all: a day between its dates may be none */
+ngx_uint_t ngx_http_gray_window_opens(const ngx_http_gray_window_t *window);
+
 /* RFC 3339 in seconds since the epoch: NGX_OK or NGX_DECLINED */
 ngx_int_t ngx_http_gray_window_date(const ngx_str_t *text, int64_t *seconds);
 
