@@ -65,6 +65,8 @@ typedef struct {
     ngx_http_gray_trial_t          *trial;       /* or NULL */
     ngx_http_gray_plan_t           *plan;        /* of the revision that is
                                                     compiled, or NULL */
+    void                           *notify;      /* hooks under way in this
+                                                    process, or NULL */
 
     ngx_atomic_uint_t               moves;       /* of the block, when the
                                                     configuration began */
