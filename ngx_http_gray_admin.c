@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_act.h"
 #include "ngx_http_gray_admin.h"
 #include "ngx_http_gray_call.h"
 #include "ngx_http_gray_change.h"
@@ -16,6 +17,7 @@
 #include "ngx_http_gray_listing.h"
 #include "ngx_http_gray_location.h"
 #include "ngx_http_gray_metrics.h"
+#include "ngx_http_gray_progress.h"
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_reply.h"
 #include "ngx_http_gray_stats.h"
@@ -41,6 +43,9 @@ static ngx_int_t ngx_http_gray_admin_path(ngx_http_request_t *r,
     ngx_str_t *path);
 static ngx_uint_t ngx_http_gray_admin_match(ngx_str_t *pattern,
     ngx_str_t *path, ngx_str_t *name);
+static ngx_str_t ngx_http_gray_admin_last(ngx_str_t *path);
+static ngx_int_t ngx_http_gray_admin_nothing(ngx_http_request_t *r,
+    ngx_str_t *path);
 static ngx_int_t ngx_http_gray_admin_unknown(ngx_http_request_t *r,
     ngx_str_t *name);
 static void ngx_http_gray_admin_resume(ngx_http_request_t *r);
@@ -59,6 +64,14 @@ static ngx_int_t ngx_http_gray_admin_explain(ngx_http_request_t *r,
 static ngx_int_t ngx_http_gray_admin_stats(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_reset(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_rollout(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_act(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_verdict(ngx_http_request_t *r,
+    ngx_http_gray_call_t *call);
+static ngx_int_t ngx_http_gray_admin_gate(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 static ngx_int_t ngx_http_gray_admin_lists(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
@@ -109,6 +122,36 @@ static ngx_http_gray_route_t  ngx_http_gray_routes[] = {
     { NGX_HTTP_POST, NGX_HTTP_GRAY_RESETS,
       ngx_string("releases/*/stats/reset"), ngx_http_gray_admin_reset },
 
+    { NGX_HTTP_GRAY_READS, 0,
+      ngx_string("releases/*/rollout"), ngx_http_gray_admin_rollout },
+
+    { NGX_HTTP_POST, NGX_HTTP_GRAY_ACTS|NGX_HTTP_GRAY_COMMENT,
+      ngx_string("releases/*/rollout/start"), ngx_http_gray_admin_act },
+
+    { NGX_HTTP_POST, NGX_HTTP_GRAY_ACTS|NGX_HTTP_GRAY_COMMENT,
+      ngx_string("releases/*/rollout/pause"), ngx_http_gray_admin_act },
+
+    { NGX_HTTP_POST, NGX_HTTP_GRAY_ACTS|NGX_HTTP_GRAY_COMMENT,
+      ngx_string("releases/*/rollout/resume"), ngx_http_gray_admin_act },
+
+    { NGX_HTTP_POST, NGX_HTTP_GRAY_ACTS|NGX_HTTP_GRAY_COMMENT,
+      ngx_string("releases/*/rollout/approve"), ngx_http_gray_admin_act },
+
+    { NGX_HTTP_POST, NGX_HTTP_GRAY_ACTS|NGX_HTTP_GRAY_COMMENT,
+      ngx_string("releases/*/rollout/promote"), ngx_http_gray_admin_act },
+
+    { NGX_HTTP_POST, NGX_HTTP_GRAY_ACTS|NGX_HTTP_GRAY_COMMENT,
+      ngx_string("releases/*/rollout/rollback"), ngx_http_gray_admin_act },
+
+    { NGX_HTTP_POST, NGX_HTTP_GRAY_ACTS|NGX_HTTP_GRAY_COMMENT,
+      ngx_string("releases/*/rollout/abort"), ngx_http_gray_admin_act },
+
+    { NGX_HTTP_GRAY_READS, NGX_HTTP_GRAY_WAIT,
+      ngx_string("releases/*/rollout/verdict"), ngx_http_gray_admin_verdict },
+
+    { NGX_HTTP_GRAY_READS|NGX_HTTP_POST, 0,
+      ngx_string("releases/*/rollout/gate"), ngx_http_gray_admin_gate },
+
     { NGX_HTTP_GRAY_READS, NGX_HTTP_GRAY_LIST,
       ngx_string("lists"), ngx_http_gray_admin_lists },
 
@@ -142,9 +185,7 @@ ngx_http_gray_admin_handler(ngx_http_request_t *r)
         return answer;
     }
 
-    if (!(call.flags & (NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_RESETS
-                        |NGX_HTTP_GRAY_BODY)))
-    {
+    if (!(call.flags & (NGX_HTTP_GRAY_CHANGES|NGX_HTTP_GRAY_BODY))) {
         return call.handler(r, &call);
     }
 
@@ -202,9 +243,7 @@ ngx_http_gray_admin_begin(ngx_http_request_t *r, ngx_http_gray_call_t *call,
         return NGX_DONE;
     }
 
-    if (glcf->readonly
-        && (call->flags & (NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_RESETS)))
-    {
+    if (glcf->readonly && (call->flags & NGX_HTTP_GRAY_CHANGES)) {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_FORBIDDEN,
                                 "nothing can be changed here: the location "
                                 "has \"gray_admin readonly\"");
@@ -255,6 +294,7 @@ ngx_http_gray_admin_route(ngx_http_request_t *r, ngx_http_gray_call_t *call,
 
     methods = 0;
     ngx_str_null(&name);
+    ngx_str_null(&path);
 
     if (ngx_http_gray_admin_path(r, &path) == NGX_OK) {
 
@@ -274,14 +314,7 @@ ngx_http_gray_admin_route(ngx_http_request_t *r, ngx_http_gray_call_t *call,
     }
 
     if (methods == 0) {
-        *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,
-                                "there are releases, releases/NAME, "
-                                "releases/NAME/history, "
-                                "releases/NAME/revert, "
-                                "releases/NAME/explain, "
-                                "releases/NAME/stats, "
-                                "releases/NAME/stats/reset, lists, "
-                                "lists/NAME, status and metrics");
+        *answer = ngx_http_gray_admin_nothing(r, &path);
         return NGX_DONE;
     }
 
@@ -294,6 +327,8 @@ ngx_http_gray_admin_route(ngx_http_request_t *r, ngx_http_gray_call_t *call,
         call->name = name;
         return NGX_OK;
     }
+
+    call->action = ngx_http_gray_admin_last(&path);
 
     if (name.len) {
         gmcf = ngx_http_get_module_main_conf(r, ngx_http_gray_module);
@@ -387,6 +422,59 @@ ngx_http_gray_admin_match(ngx_str_t *pattern, ngx_str_t *path,
     name->len = end - p;
 
     return 1;
+}
+
+
+/* what follows the last slash */
+
+static ngx_str_t
+ngx_http_gray_admin_last(ngx_str_t *path)
+{
+    u_char     *p;
+    ngx_str_t   last;
+
+    p = path->data + path->len;
+
+    while (p > path->data && p[-1] != '/') {
+        p--;
+    }
+
+    last.data = p;
+    last.len = path->data + path->len - p;
+
+    return last;
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_nothing(ngx_http_request_t *r, ngx_str_t *path)
+{
+    ngx_str_t  above, last, name;
+
+    static ngx_str_t  rollout = ngx_string("releases/*/rollout/");
+
+    last = ngx_http_gray_admin_last(path);
+    above = *path;
+    above.len -= last.len;
+
+    if (ngx_http_gray_admin_match(&rollout, &above, &name)) {
+        return ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,
+                                "no action \"%*s\" of a rollout; there are "
+                                "start, pause, resume, approve, promote, "
+                                "rollback and abort, and beside them verdict "
+                                "and gate", ngx_min(last.len, 80), last.data);
+    }
+
+    return ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,
+                                "there are releases, releases/NAME, "
+                                "releases/NAME/history, "
+                                "releases/NAME/revert, "
+                                "releases/NAME/explain, "
+                                "releases/NAME/stats, "
+                                "releases/NAME/stats/reset, "
+                                "releases/NAME/rollout, "
+                                "releases/NAME/rollout/ACTION, lists, "
+                                "lists/NAME, status and metrics");
 }
 
 
@@ -496,6 +584,35 @@ static ngx_int_t
 ngx_http_gray_admin_reset(ngx_http_request_t *r, ngx_http_gray_call_t *call)
 {
     return ngx_http_gray_stats_reset(r, call->release);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_rollout(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_progress(r, call->release);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_act(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_act(r, call->release, &call->action, &call->body,
+                             &call->comment);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_verdict(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_progress_verdict(r, call->release, call->wait);
+}
+
+
+static ngx_int_t
+ngx_http_gray_admin_gate(ngx_http_request_t *r, ngx_http_gray_call_t *call)
+{
+    return ngx_http_gray_progress_gate(r, call->release);
 }
 
 

@@ -18,6 +18,8 @@
 #define NGX_HTTP_GRAY_WINDOW_MIN  10    /* seconds */
 #define NGX_HTTP_GRAY_WINDOW_MAX  3600
 
+#define NGX_HTTP_GRAY_WAIT_MAX    3600  /* seconds */
+
 
 /* an argument, of routes with that flag; "set": NULL, or what it must be */
 
@@ -53,6 +55,8 @@ static const char *ngx_http_gray_call_set_revision(ngx_http_gray_call_t *call,
     ngx_str_t *value);
 static const char *ngx_http_gray_call_set_window(ngx_http_gray_call_t *call,
     ngx_str_t *value);
+static const char *ngx_http_gray_call_set_wait(ngx_http_gray_call_t *call,
+    ngx_str_t *value);
 static ngx_table_elt_t *ngx_http_gray_call_header(ngx_http_request_t *r,
     const char *name);
 static off_t ngx_http_gray_call_received(ngx_http_request_t *r);
@@ -74,6 +78,8 @@ static ngx_http_gray_argument_t  ngx_http_gray_arguments[] = {
 
     { NGX_HTTP_GRAY_WINDOW, ngx_string("window"),
       ngx_http_gray_call_set_window },
+
+    { NGX_HTTP_GRAY_WAIT, ngx_string("wait"), ngx_http_gray_call_set_wait },
 
     { 0, ngx_null_string, NULL }
 };
@@ -285,6 +291,29 @@ ngx_http_gray_call_set_window(ngx_http_gray_call_t *call, ngx_str_t *value)
     }
 
     call->window = n;
+
+    return NULL;
+}
+
+
+/* likewise, but for 0, which is the same in all units */
+
+static const char *
+ngx_http_gray_call_set_wait(ngx_http_gray_call_t *call, ngx_str_t *value)
+{
+    u_char     last;
+    ngx_int_t  n;
+
+    last = value->len ? value->data[value->len - 1] : '0';
+    n = ngx_parse_time(value, 1);
+
+    if (n < 0 || n > NGX_HTTP_GRAY_WAIT_MAX
+        || (n && last >= '0' && last <= '9'))
+    {
+        return "0 to 1h, as 30s or 5m";
+    }
+
+    call->wait = n;
 
     return NULL;
 }
@@ -558,7 +587,7 @@ ngx_http_gray_call_body(ngx_http_request_t *r, ngx_http_gray_call_t *call,
         return NGX_DONE;
     }
 
-    if (len && !(call->flags & NGX_HTTP_GRAY_BODY)) {
+    if (len && !(call->flags & (NGX_HTTP_GRAY_BODY|NGX_HTTP_GRAY_ACTS))) {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_BAD_REQUEST,
                                 "%V takes no body", &r->method_name);
         return NGX_DONE;
@@ -568,6 +597,12 @@ ngx_http_gray_call_body(ngx_http_request_t *r, ngx_http_gray_call_t *call,
 
     if (len == 0) {
         return NGX_OK;
+    }
+
+    if ((call->flags & NGX_HTTP_GRAY_ACTS)
+        && ngx_http_gray_call_media(r, call, answer) != NGX_OK)
+    {
+        return NGX_DONE;
     }
 
     cl = r->request_body->bufs;

@@ -24,6 +24,12 @@
 #define NGX_HTTP_GRAY_NUMBER   32       /* may name a revision */
 #define NGX_HTTP_GRAY_WINDOW   64       /* may name a window of time */
 #define NGX_HTTP_GRAY_RESETS   128      /* changes what was counted */
+#define NGX_HTTP_GRAY_ACTS     256      /* on a rollout; may have a body */
+#define NGX_HTTP_GRAY_WAIT     512      /* may say how long to wait */
+
+/* of these, a "readonly" location has none, and the body is read */
+#define NGX_HTTP_GRAY_CHANGES                                                 \
+    (NGX_HTTP_GRAY_WRITES|NGX_HTTP_GRAY_RESETS|NGX_HTTP_GRAY_ACTS)
 
 
 typedef struct ngx_http_gray_call_s  ngx_http_gray_call_t;
@@ -32,13 +38,14 @@ typedef ngx_int_t (*ngx_http_gray_call_pt)(ngx_http_request_t *r,
     ngx_http_gray_call_t *call);
 
 
-/* what a request asks of the API: the first four are set by its route */
+/* what a request asks of the API: the first five are set by its route */
 
 struct ngx_http_gray_call_s {
     ngx_uint_t                  flags;
     ngx_http_gray_call_pt       handler;
     ngx_http_gray_release_t    *release;    /* NULL: none in the path */
     ngx_str_t                   name;       /* of a list */
+    ngx_str_t                   action;     /* the last part of the path */
 
     ngx_http_gray_zone_t       *zone;       /* of lists; NULL: all zones */
     ngx_str_t                   zone_name;  /* as it was asked for */
@@ -47,6 +54,7 @@ struct ngx_http_gray_call_s {
     ngx_str_t                   comment;
     uint64_t                    revision;   /* 0: none was named */
     ngx_uint_t                  window;     /* seconds; 0: likewise */
+    ngx_uint_t                  wait;       /* seconds */
     ngx_str_t                   body;
 };
 

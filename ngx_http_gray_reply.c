@@ -29,9 +29,12 @@ typedef struct {
 
 static ngx_int_t ngx_http_gray_reply_status(ngx_http_request_t *r,
     ngx_uint_t status, const char *title, const char *detail,
-    ngx_http_gray_json_error_t *err, ngx_http_gray_faults_t *faults);
+    ngx_http_gray_json_error_t *err, ngx_http_gray_faults_t *faults,
+    ngx_http_gray_json_t *more);
 static ngx_http_gray_json_t *ngx_http_gray_reply_errors(
     ngx_http_gray_faults_t *faults);
+static ngx_int_t ngx_http_gray_reply_more(ngx_http_gray_json_t *json,
+    ngx_http_gray_json_t *more);
 static void ngx_http_gray_reply_log(ngx_http_request_t *r,
     ngx_http_gray_status_t *status, const char *detail,
     ngx_http_gray_json_error_t *err, ngx_http_gray_faults_t *faults);
@@ -65,6 +68,7 @@ static ngx_http_gray_status_t  ngx_http_gray_statuses[] = {
     { 413, ngx_string("413 Content Too Large") },
     { 415, ngx_string("415 Unsupported Media Type") },
     { 422, ngx_string("422 Unprocessable Content") },
+    { 504, ngx_string("504 Gateway Timeout") },
     { 0, ngx_null_string }
 };
 
@@ -198,7 +202,35 @@ ngx_http_gray_reply_problem(ngx_http_request_t *r, ngx_uint_t status,
     *p = '\0';
 
     return ngx_http_gray_reply_status(r, status, NULL, (char *) detail, NULL,
-                                      NULL);
+                                      NULL, NULL);
+}
+
+
+ngx_int_t
+ngx_http_gray_reply_detailed(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_http_gray_json_t *more, const char *format, ...)
+{
+    u_char     *p, detail[NGX_HTTP_GRAY_DETAIL];
+    va_list     args;
+    ngx_int_t   rc;
+
+    if (more == NULL) {
+        return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                           "memory is short");
+    }
+
+    va_start(args, format);
+    p = ngx_vslprintf(detail, detail + sizeof(detail) - 1, format, args);
+    va_end(args);
+
+    *p = '\0';
+
+    rc = ngx_http_gray_reply_status(r, status, NULL, (char *) detail, NULL,
+                                    NULL, more);
+
+    ngx_http_gray_json_free(more);
+
+    return rc;
 }
 
 
@@ -213,7 +245,7 @@ ngx_http_gray_reply_malformed(ngx_http_request_t *r,
 
     return ngx_http_gray_reply_status(r, NGX_HTTP_BAD_REQUEST,
                                       "Malformed JSON", err->detail, err,
-                                      NULL);
+                                      NULL, NULL);
 }
 
 
@@ -225,7 +257,7 @@ ngx_http_gray_reply_faults(ngx_http_request_t *r, ngx_uint_t status,
 
     if (faults->n <= NGX_HTTP_GRAY_FAULTS) {
         return ngx_http_gray_reply_status(r, status, title, NULL, NULL,
-                                          faults);
+                                          faults, NULL);
     }
 
     p = ngx_slprintf(detail, detail + sizeof(detail) - 1,
@@ -234,7 +266,7 @@ ngx_http_gray_reply_faults(ngx_http_request_t *r, ngx_uint_t status,
     *p = '\0';
 
     return ngx_http_gray_reply_status(r, status, title, (char *) detail, NULL,
-                                      faults);
+                                      faults, NULL);
 }
 
 
@@ -270,7 +302,7 @@ ngx_http_gray_reply_allow(ngx_http_request_t *r, ngx_uint_t methods)
 static ngx_int_t
 ngx_http_gray_reply_status(ngx_http_request_t *r, ngx_uint_t status,
     const char *title, const char *detail, ngx_http_gray_json_error_t *err,
-    ngx_http_gray_faults_t *faults)
+    ngx_http_gray_faults_t *faults, ngx_http_gray_json_t *more)
 {
     ngx_http_gray_json_t    *json;
     ngx_http_gray_status_t  *st;
@@ -298,6 +330,7 @@ ngx_http_gray_reply_status(ngx_http_request_t *r, ngx_uint_t status,
             && ngx_http_gray_json_set(json, "errors",
                                       ngx_http_gray_reply_errors(faults))
                != NGX_OK)
+        || (more && ngx_http_gray_reply_more(json, more) != NGX_OK)
         || (status == NGX_HTTP_SERVICE_UNAVAILABLE
             && ngx_http_gray_reply_header(r, "Retry-After", "%d",
                                           NGX_HTTP_GRAY_RETRY)
@@ -344,6 +377,28 @@ ngx_http_gray_reply_errors(ngx_http_gray_faults_t *faults)
 }
 
 
+static ngx_int_t
+ngx_http_gray_reply_more(ngx_http_gray_json_t *json,
+    ngx_http_gray_json_t *more)
+{
+    ngx_http_gray_json_t  *member;
+
+    for (member = ngx_http_gray_json_first(more);
+         member;
+         member = ngx_http_gray_json_next(member))
+    {
+        if (ngx_http_gray_json_add(json, ngx_http_gray_json_key(member),
+                                   ngx_http_gray_json_copy(member))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_gray_reply_log(ngx_http_request_t *r, ngx_http_gray_status_t *status,
     const char *detail, ngx_http_gray_json_error_t *err,
@@ -379,7 +434,10 @@ ngx_http_gray_reply_log(ngx_http_request_t *r, ngx_http_gray_status_t *status,
         }
     }
 
-    level = (status->status >= 500) ? NGX_LOG_WARN : NGX_LOG_INFO;
+    /* 504: what was asked for has not come yet */
+
+    level = (status->status >= 500 && status->status != 504)
+            ? NGX_LOG_WARN : NGX_LOG_INFO;
 
     ngx_log_error(level, r->connection->log, 0, "gray: %V: %V", &status->line,
                   &s);

@@ -53,6 +53,13 @@ ngx_int_t ngx_http_gray_reply_not_modified(ngx_http_request_t *r);
 ngx_int_t ngx_http_gray_reply_problem(ngx_http_request_t *r,
     ngx_uint_t status, const char *format, ...);
 
+/*
+ * Likewise, with the members of "more" besides, which is freed, and may be
+ * NULL where memory was short.
+ */
+ngx_int_t ngx_http_gray_reply_detailed(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_http_gray_json_t *more, const char *format, ...);
+
 /* 405, with these in "Allow" */
 ngx_int_t ngx_http_gray_reply_allow(ngx_http_request_t *r,
     ngx_uint_t methods);
