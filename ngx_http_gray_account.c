@@ -32,6 +32,7 @@ static void ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_uint_t smooth);
 static ngx_msec_int_t ngx_http_gray_account_set(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_msec_int_t total);
+static void ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision);
 static void ngx_http_gray_account_absent(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts);
 static ngx_uint_t ngx_http_gray_account_events(ngx_http_request_t *r);
@@ -235,6 +236,10 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
         return;
     }
 
+    if (decision->arm) {
+        ngx_http_gray_account_trial(decision);
+    }
+
     ngx_http_gray_count(&counts->requests[decision->reason]
                                          [decision->outcome], 1);
     ngx_http_gray_count(&counts->bytes_in, r->request_length);
@@ -311,6 +316,33 @@ ngx_http_gray_account_set(ngx_http_request_t *r,
     }
 
     return ngx_max(total, (ngx_msec_int_t) decision->header);
+}
+
+
+/* for the guards of a rollout, if it was planned when this was decided */
+
+static void
+ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
+{
+    ngx_http_gray_release_t        *release;
+    ngx_http_gray_trial_request_t   request;
+
+    release = decision->release;
+
+    if (release->plan == NULL || release->trial == NULL) {
+        return;
+    }
+
+    request.arm = decision->arm;
+    request.drawn = (decision->reason == NGX_HTTP_GRAY_SPLIT
+                     || decision->reason == NGX_HTTP_GRAY_RANDOM);
+    request.revision = decision->revision;
+    request.code = decision->outcome;
+    request.header = decision->header;
+    request.hash = decision->hash;
+
+    ngx_http_gray_trial_count(release->trial, release->plan, ngx_worker,
+                              &request);
 }
 
 

@@ -169,6 +169,13 @@ ngx_http_gray_counters_clear(ngx_http_gray_counters_t *counters, size_t size,
 }
 
 
+size_t
+ngx_http_gray_counters_bytes(ngx_http_gray_counters_t *counters)
+{
+    return counters->size;
+}
+
+
 ngx_uint_t
 ngx_http_gray_counters_variants(ngx_http_gray_counters_t *counters)
 {

@@ -67,6 +67,9 @@ size_t ngx_http_gray_counters_size(ngx_uint_t variants, ngx_uint_t workers);
 void ngx_http_gray_counters_init(ngx_http_gray_counters_t *counters,
     ngx_uint_t variants, ngx_uint_t workers, time_t time, ngx_msec_t now);
 
+/* bytes that they take */
+size_t ngx_http_gray_counters_bytes(ngx_http_gray_counters_t *counters);
+
 /* how many variants have a slot of their own; the slot behind is "_other" */
 ngx_uint_t ngx_http_gray_counters_variants(ngx_http_gray_counters_t *counters);
 

@@ -22,6 +22,7 @@
 
 static ngx_uint_t ngx_http_gray_cycle_slots(ngx_http_gray_release_t *release);
 static size_t ngx_http_gray_cycle_counters(ngx_http_gray_release_t *release);
+static ngx_uint_t ngx_http_gray_cycle_keyed(ngx_http_gray_release_t *release);
 static ngx_int_t ngx_http_gray_cycle_add(ngx_http_gray_release_t *release);
 static ngx_int_t ngx_http_gray_cycle_fits(ngx_http_gray_zone_t *zone);
 static void ngx_http_gray_cycle_small(ngx_http_gray_zone_t *zone,
@@ -144,7 +145,7 @@ ngx_http_gray_cycle_slots(ngx_http_gray_release_t *release)
 }
 
 
-/* bytes that they are to have */
+/* bytes that they are to have, with the trial of a rollout behind them */
 
 static size_t
 ngx_http_gray_cycle_counters(ngx_http_gray_release_t *release)
@@ -157,8 +158,21 @@ ngx_http_gray_cycle_counters(ngx_http_gray_release_t *release)
 
     gmcf = release->zone->data;
 
-    return ngx_http_gray_counters_size(ngx_http_gray_cycle_slots(release),
-                                       gmcf->core->worker_processes);
+    return ngx_align(
+               ngx_http_gray_counters_size(ngx_http_gray_cycle_slots(release),
+                                           gmcf->core->worker_processes), 64)
+           + ngx_http_gray_trial_size(gmcf->core->worker_processes,
+                                      ngx_http_gray_cycle_keyed(release));
+}
+
+
+/* only where users are told apart may a rollout ask for it */
+
+static ngx_uint_t
+ngx_http_gray_cycle_keyed(ngx_http_gray_release_t *release)
+{
+    return ngx_http_gray_json_get(release->declared, "hash")
+           || ngx_http_gray_json_get(release->declared, "cookie");
 }
 
 
@@ -209,12 +223,19 @@ ngx_http_gray_cycle_add(ngx_http_gray_release_t *release)
                                     ngx_http_gray_cycle_slots(release),
                                     gmcf->core->worker_processes, ngx_time(),
                                     ngx_current_msec);
+
+        ngx_http_gray_trial_init(ngx_http_gray_release_trial(release),
+                                 gmcf->core->worker_processes,
+                                 ngx_http_gray_cycle_keyed(release));
     }
 
     if (!zone->stats) {
         release->counters = NULL;
 
-    } else if (release->counters == NULL) {
+    } else if (release->counters) {
+        release->trial = ngx_http_gray_release_trial(release);
+
+    } else {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "gray_zone \"%V\": release \"%V\" has no memory for "
                       "statistics until the zone's size is changed or nginx "
@@ -712,6 +733,7 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
     ngx_uint_t                 locked;
     ngx_http_gray_journals_t  *journals;
     ngx_http_gray_snapshot_t   snapshot;
+    ngx_http_gray_trial_record_t   record;
 
     if (old->block == NULL || old->block == release->block) {
         return;
@@ -739,6 +761,9 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
 
     if (old->counters && release->counters) {
         ngx_http_gray_counters_inherit(release->counters, old->counters);
+
+        ngx_http_gray_trial_record(old->trial, &record);
+        ngx_http_gray_trial_restore_locked(release->trial, &record);
     }
 
     release->block->degraded = old->block->degraded;

@@ -52,9 +52,14 @@ static ngx_http_gray_kind_e ngx_http_gray_release_kind_of(
 static ngx_int_t ngx_http_gray_release_publish_locked(
     ngx_http_gray_release_t *release, uint64_t word, ngx_str_t *text,
     ngx_http_gray_origin_e origin);
-static void ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
-    ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
-    ngx_http_gray_rules_env_t *env, ngx_log_t *log);
+static ngx_http_gray_plan_t *ngx_http_gray_release_plan(
+    ngx_http_gray_release_t *release, const ngx_http_gray_json_t *doc);
+static ngx_uint_t ngx_http_gray_release_adopt(
+    ngx_http_gray_release_t *release, ngx_http_gray_rules_t *rules,
+    ngx_http_gray_snapshot_t *snapshot, ngx_http_gray_rules_env_t *env,
+    ngx_log_t *log);
+static void ngx_http_gray_release_arms(ngx_http_gray_release_t *release,
+    ngx_http_gray_plan_t *plan);
 static void ngx_http_gray_release_slots(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 static void ngx_http_gray_release_stay(ngx_http_gray_release_t *release,
@@ -100,8 +105,21 @@ ngx_http_gray_release_cleanup(void *data)
         ngx_http_gray_rules_destroy(release->rules);
     }
 
+    free(release->plan);
+
     ngx_http_gray_json_free(release->declared);
     free(release->declared_text.data);
+}
+
+
+ngx_http_gray_trial_t *
+ngx_http_gray_release_trial(ngx_http_gray_release_t *release)
+{
+    size_t  size;
+
+    size = ngx_align(ngx_http_gray_counters_bytes(release->counters), 64);
+
+    return (ngx_http_gray_trial_t *) ((u_char *) release->counters + size);
 }
 
 
@@ -874,6 +892,7 @@ void
 ngx_http_gray_release_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
     ngx_http_gray_json_t      *doc;
+    ngx_http_gray_plan_t      *plan;
     ngx_http_gray_rules_t     *rules;
     ngx_http_gray_names_t      names;
     ngx_http_gray_snapshot_t   snapshot;
@@ -893,22 +912,89 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
     ngx_http_gray_release_names(NULL, release, &names, &env);
 
     rules = ngx_http_gray_rules_compile(doc, &env, NULL, ngx_cycle->log);
+    plan = ngx_http_gray_release_plan(release, doc);
 
     ngx_http_gray_json_free(doc);
     free(snapshot.text.data);
 
     if (rules == NULL) {
         ngx_http_gray_release_uncompiled(release, log);
+        free(plan);
         return;
     }
 
-    ngx_http_gray_release_adopt(release, rules, &snapshot, &env, log);
+    if (!ngx_http_gray_release_adopt(release, rules, &snapshot, &env, log)) {
+        free(plan);
+        return;
+    }
+
+    ngx_http_gray_release_arms(release, plan);
 }
 
 
-/* "rules" is freed sooner or later */
+/* NULL where there is none; without memory there are no guards, for a while */
+
+static ngx_http_gray_plan_t *
+ngx_http_gray_release_plan(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *doc)
+{
+    ngx_http_gray_json_t  *rollout;
+    ngx_http_gray_plan_t  *plan;
+
+    rollout = ngx_http_gray_json_get(doc, "rollout");
+
+    if (rollout == NULL || release->trial == NULL) {
+        return NULL;
+    }
+
+    plan = malloc(sizeof(ngx_http_gray_plan_t));
+
+    if (plan && ngx_http_gray_plan_read(plan, rollout) != NGX_OK) {
+        free(plan);
+        return NULL;
+    }
+
+    return plan;
+}
+
+
+/* requests to these two are counted for guards */
 
 static void
+ngx_http_gray_release_arms(ngx_http_gray_release_t *release,
+    ngx_http_gray_plan_t *plan)
+{
+    ngx_uint_t                i;
+    ngx_http_gray_variant_t  *variant, *canary, *baseline;
+
+    free(release->plan);
+    release->plan = plan;
+
+    canary = NULL;
+    baseline = ngx_http_gray_rules_baseline(release->rules);
+
+    for (i = 0; plan; i++) {
+        variant = ngx_http_gray_rules_variant(release->rules, i);
+
+        if (variant == NULL) {
+            break;
+        }
+
+        if (ngx_strcmp(variant->name.data, plan->variant) == 0) {
+            canary = variant;
+        }
+    }
+
+    if (canary && canary != baseline) {
+        canary->arm = NGX_HTTP_GRAY_TRIAL_CANARY;
+        baseline->arm = NGX_HTTP_GRAY_TRIAL_BASELINE;
+    }
+}
+
+
+/* 1 where "rules" are in force now; they are freed sooner or later */
+
+static ngx_uint_t
 ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_http_gray_rules_env_t *env, ngx_log_t *log)
@@ -930,7 +1016,7 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
                 && ngx_http_gray_release_upgraded())))
     {
         ngx_http_gray_release_stay(release, rules, snapshot, log);
-        return;
+        return 0;
     }
 
     if (missing) {
@@ -955,7 +1041,7 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
                                             ngx_cycle->log);
         if (rules == NULL) {
             ngx_http_gray_release_uncompiled(release, log);
-            return;
+            return 0;
         }
 
         if (!enabled) {
@@ -983,6 +1069,8 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
                    "gray: release \"%V\" compiled revision %uL",
                    &release->name, snapshot->revision);
+
+    return 1;
 }
 
 

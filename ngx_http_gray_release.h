@@ -112,6 +112,10 @@ extern ngx_module_t  ngx_http_gray_module;
 ngx_http_gray_release_t *ngx_http_gray_release_create(ngx_conf_t *cf,
     ngx_http_gray_main_conf_t *gmcf);
 
+/* where the trial lies, behind its counters */
+ngx_http_gray_trial_t *ngx_http_gray_release_trial(
+    ngx_http_gray_release_t *release);
+
 /* by its name, or NULL */
 ngx_http_gray_release_t *ngx_http_gray_release_find(
     ngx_http_gray_main_conf_t *gmcf, ngx_str_t *name);

@@ -122,12 +122,19 @@ ngx_str_t  ngx_http_gray_reasons[] = {
 };
 
 
-static ngx_inline uint32_t
+static ngx_inline uint64_t
 ngx_http_gray_rules_hash(const ngx_str_t *key, uint64_t seed)
+{
+    return XXH64(key->data, key->len, seed);
+}
+
+
+static ngx_inline uint32_t
+ngx_http_gray_rules_place(uint64_t hash)
 {
     unsigned __int128  product;
 
-    product = XXH64(key->data, key->len, seed);
+    product = hash;
     product *= NGX_HTTP_GRAY_BUCKETS;
 
     return (uint32_t) (product >> 64);
@@ -184,7 +191,8 @@ ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
 
         outcome->reason = rule ? NGX_HTTP_GRAY_RULE_SPLIT
                                : NGX_HTTP_GRAY_SPLIT;
-        bucket = ngx_http_gray_rules_hash(key, rules->seed);
+        outcome->hash = ngx_http_gray_rules_hash(key, rules->seed);
+        bucket = ngx_http_gray_rules_place(outcome->hash);
         outcome->bucket = bucket;
 
     } else {
@@ -311,7 +319,8 @@ ngx_http_gray_rules_percent(ngx_http_gray_pass_t *pass,
         }
     }
 
-    bucket = key ? ngx_http_gray_rules_hash(key, slot->seed)
+    bucket = key ? ngx_http_gray_rules_place(
+                                     ngx_http_gray_rules_hash(key, slot->seed))
                  : pass->ops->random(pass->ctx);
 
     if (bucket >= NGX_HTTP_GRAY_BUCKETS) {
@@ -453,7 +462,7 @@ ngx_http_gray_rules_seed(const ngx_str_t *salt)
 uint32_t
 ngx_http_gray_rules_bucket(const ngx_str_t *key, uint64_t seed)
 {
-    return ngx_http_gray_rules_hash(key, seed);
+    return ngx_http_gray_rules_place(ngx_http_gray_rules_hash(key, seed));
 }
 
 

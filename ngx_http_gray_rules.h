@@ -43,6 +43,8 @@ typedef struct {
                                                     and wanted, or NULL */
     ngx_uint_t                      slot;        /* of its counters, and */
     uint64_t                        mark;        /* what marks these */
+    ngx_uint_t                      arm;         /* of a rollout, or 0: see
+                                                    ngx_http_gray_trial.h */
 } ngx_http_gray_variant_t;
 
 
@@ -54,6 +56,8 @@ typedef struct {
     ngx_uint_t                      rule_slot;   /* of its counter */
     ngx_http_gray_reason_e          reason;
     ngx_int_t                       bucket;
+    uint64_t                        hash;        /* of the key, if there is a
+                                                    bucket */
 } ngx_http_gray_outcome_t;
 
 

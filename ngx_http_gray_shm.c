@@ -38,7 +38,7 @@
 #include "ngx_http_gray_shm.h"
 
 
-#define NGX_HTTP_GRAY_SHM_MAGIC  0x366d68735f796172     /* "ray_shm6" */
+#define NGX_HTTP_GRAY_SHM_MAGIC  0x376d68735f796172     /* "ray_shm7" */
 
 /* the smallest size of a slab, in nginx's ngx_cycle.c */
 #define NGX_HTTP_GRAY_SHM_MIN_SHIFT  3

@@ -154,6 +154,7 @@ ngx_http_gray_tick_leave(ngx_http_gray_main_conf_t *gmcf)
 
     for (i = 0; i < gmcf->releases.nelts; i++) {
         release[i]->counters = NULL;
+        release[i]->trial = NULL;
         release[i]->live = NULL;
     }
 }
