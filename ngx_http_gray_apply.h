@@ -40,13 +40,5 @@ ngx_http_gray_apply_t *ngx_http_gray_apply(ngx_http_gray_release_t *release,
 /* done() is not to be called any more; what has begun goes on */
 void ngx_http_gray_apply_leave(ngx_http_gray_apply_t *apply);
 
-/*
- * What the document in force, of a canonical form, says of the variant of a
- * rollout: all but the counts of "world".  "testers" gets the names of rules.
- */
-void ngx_http_gray_apply_look(const ngx_http_gray_json_t *doc,
-    const char *variant, ngx_http_gray_world_t *world, char *testers,
-    size_t size);
-
 
 #endif /* _NGX_HTTP_GRAY_APPLY_H_INCLUDED_ */

@@ -10,6 +10,7 @@
 
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_lists.h"
+#include "ngx_http_gray_look.h"
 #include "ngx_http_gray_slots.h"
 
 
@@ -952,6 +953,11 @@ ngx_http_gray_release_plan(ngx_http_gray_release_t *release,
     if (plan && ngx_http_gray_plan_read(plan, rollout) != NGX_OK) {
         free(plan);
         return NULL;
+    }
+
+    if (plan) {
+        ngx_http_gray_look(doc, plan->variant, &release->world,
+                           release->testers, sizeof(release->testers));
     }
 
     return plan;

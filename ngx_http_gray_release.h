@@ -23,6 +23,10 @@
 #define NGX_HTTP_GRAY_VERSION  "0.3.0"
 
 
+/* bytes of names of rules, for people */
+#define NGX_HTTP_GRAY_TESTERS  128
+
+
 /* what a release, as it is compiled in this process, has to do without */
 
 typedef enum {
@@ -65,6 +69,11 @@ typedef struct {
     ngx_http_gray_trial_t          *trial;       /* or NULL */
     ngx_http_gray_plan_t           *plan;        /* of the revision that is
                                                     compiled, or NULL */
+    ngx_http_gray_world_t           world;       /* as that revision has it */
+    char                            testers[NGX_HTTP_GRAY_TESTERS];
+    void                           *keep;        /* of ngx_http_gray_keep.h */
+    void                           *applying;    /* of ngx_http_gray_rollout.c */
+    ngx_msec_t                      kept;        /* likewise: when it was */
     void                           *notify;      /* hooks under way in this
                                                     process, or NULL */
 

@@ -42,9 +42,13 @@ struct ngx_http_gray_rollout_s {
 
     /* of rollout.c */
 
+    ngx_int_t                 (*step)(ngx_http_gray_rollout_t *rollout);
     void                       *apply;
     ngx_event_t                 event;
     ngx_msec_t                  since;
+    ngx_int_t                   answer;     /* of what has ended at once, */
+    ngx_uint_t                  inside;     /* unsigned  inside:1; while it
+                                               may */
 };
 
 

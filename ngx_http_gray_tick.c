@@ -8,6 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_notify.h"
+#include "ngx_http_gray_rollout.h"
 #include "ngx_http_gray_tick.h"
 #include "ngx_http_gray_turns.h"
 
@@ -199,6 +201,8 @@ ngx_http_gray_tick_handler(ngx_event_t *ev)
         if (release[i]->zone == zone && release[i]->counters) {
             ngx_http_gray_tick_turn(release[i],
                                     i * NGX_HTTP_GRAY_TICK_INTERVAL);
+            ngx_http_gray_rollout_tick(release[i], ev->log);
+            ngx_http_gray_notify_tick(release[i], ev->log);
         }
     }
 }
