@@ -1,8 +1,8 @@
-# Called by util/fuzz and util/bench-rules: $(OUT)/parts.a, layers 0 to 2 and
+# Called by util/fuzz, util/bench-rules, util/sim: $(OUT)/parts.a, layers 0 to 2 and
 # nginx's core without its main(), compiled by $(CC) with $(CFLAGS), and
 # $(GRAY) for layers 0 to 2 alone.  SRC is a tree of nginx that is configured,
 # NAMES are the files of the layers; what $(PROGRAMS) need is linked to it,
-# from DIR/NAME.c each.
+# from DIR/NAME.c each, and $(MORE), which are objects.
 
 INCS = -I. -It/differential -I$(SRC)/src/core -I$(SRC)/src/event \
 	-I$(SRC)/src/event/modules -I$(SRC)/src/os/unix -I$(SRC)/objs
@@ -39,7 +39,7 @@ $(OUT)/%.o: $(DIR)/%.c util/parts.mk
 	$(CC) $(CFLAGS) $(GRAY) $(INCS) -Wall -Wextra -Wno-unused-parameter \
 		-MMD -c -o $@ $<
 
-$(OUT)/%: $(OUT)/%.o $(OUT)/parts.a
+$(OUT)/%: $(OUT)/%.o $(MORE) $(OUT)/parts.a
 	$(CC) $(CFLAGS) $(LINK) -o $@ $^ $(LIBS) -lm
 
 -include $(wildcard $(OUT)/*.d)
