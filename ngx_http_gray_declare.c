@@ -27,15 +27,11 @@ typedef struct {
 static ngx_int_t ngx_http_gray_declare_cookie_parameter(ngx_conf_t *cf,
     ngx_http_gray_json_t *cookie, ngx_str_t *value);
 static ngx_http_gray_json_t *ngx_http_gray_declare_percent(ngx_str_t *value);
-static ngx_http_gray_json_t *ngx_http_gray_declare_number(u_char *data,
-    size_t len);
 static ngx_int_t ngx_http_gray_declare_condition(ngx_conf_t *cf,
     ngx_http_gray_json_t *all, ngx_str_t *word, ngx_uint_t n);
 static ngx_http_gray_json_t *ngx_http_gray_declare_test(
     ngx_http_gray_word_t *op, ngx_str_t *value, ngx_uint_t n);
 static ngx_int_t ngx_http_gray_declare_when(ngx_http_gray_json_t *rule);
-static ngx_int_t ngx_http_gray_declare_place(ngx_conf_t *cf,
-    ngx_http_gray_declare_t *block, ngx_str_t *pointer);
 static ngx_int_t ngx_http_gray_declare_own_place(ngx_conf_t *cf,
     ngx_http_gray_declare_t *block);
 
@@ -375,7 +371,7 @@ ngx_http_gray_declare_percent(ngx_str_t *value)
 }
 
 
-static ngx_http_gray_json_t *
+ngx_http_gray_json_t *
 ngx_http_gray_declare_number(u_char *data, size_t len)
 {
     ngx_http_gray_json_t        *number;
@@ -653,7 +649,7 @@ ngx_http_gray_declare_when(ngx_http_gray_json_t *rule)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_gray_declare_place(ngx_conf_t *cf, ngx_http_gray_declare_t *block,
     ngx_str_t *pointer)
 {

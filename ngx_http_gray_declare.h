@@ -62,5 +62,12 @@ char *ngx_http_gray_declare_variant(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_gray_declare_match(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* what is a number in JSON; NULL for what is none */
+ngx_http_gray_json_t *ngx_http_gray_declare_number(u_char *data, size_t len);
+
+/* notes where a part of the document comes from, which must be UTF-8 */
+ngx_int_t ngx_http_gray_declare_place(ngx_conf_t *cf,
+    ngx_http_gray_declare_t *block, ngx_str_t *pointer);
+
 
 #endif /* _NGX_HTTP_GRAY_DECLARE_H_INCLUDED_ */

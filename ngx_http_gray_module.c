@@ -14,6 +14,7 @@
 #include "ngx_http_gray_databases.h"
 #include "ngx_http_gray_declare.h"
 #include "ngx_http_gray_location.h"
+#include "ngx_http_gray_ramp.h"
 #include "ngx_http_gray_request.h"
 #include "ngx_http_gray_variables.h"
 
@@ -124,8 +125,127 @@ static ngx_command_t  ngx_http_gray_commands[] = {
       offsetof(ngx_http_gray_declare_t, document),
       NULL },
 
+    { ngx_string("rollout"),
+      NGX_HTTP_GRAY_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_block,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("unit"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("alpha"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_number,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("step"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_1MORE,
+      ngx_http_gray_ramp_step,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("hold"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("max_hold"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("warmup"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("min_requests"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_number,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("detect_ratio"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_number,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("info_nats"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_number,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("guard"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_2MORE,
+      ngx_http_gray_ramp_guard,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("guards"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_guards,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("on_inconclusive"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("on_success"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("cooldown"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
+      ngx_http_gray_ramp_text,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("window"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_1MORE,
+      ngx_http_gray_ramp_window,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("notify"),
+      NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE12,
+      ngx_http_gray_ramp_notify,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("include"),
-      NGX_HTTP_GRAY_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_GRAY_CONF|NGX_HTTP_GRAY_RAMP_CONF|NGX_CONF_TAKE1,
       ngx_conf_include,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,

@@ -39,6 +39,8 @@ typedef struct {
 } ngx_http_gray_plan_unit_t;
 
 
+static void ngx_http_gray_plan_lists(ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_json_t *rollout);
 static ngx_int_t ngx_http_gray_plan_id(ngx_http_gray_plan_t *plan,
     const ngx_http_gray_json_t *rollout);
 static void ngx_http_gray_plan_step(ngx_http_gray_step_t *step,
@@ -108,8 +110,6 @@ ngx_int_t
 ngx_http_gray_plan_read(ngx_http_gray_plan_t *plan,
     const ngx_http_gray_json_t *rollout)
 {
-    ngx_http_gray_json_t  *json;
-
     ngx_memzero(plan, sizeof(ngx_http_gray_plan_t));
 
     ngx_http_gray_plan_text(plan->variant, sizeof(plan->variant), rollout,
@@ -124,6 +124,18 @@ ngx_http_gray_plan_read(ngx_http_gray_plan_t *plan,
     plan->on_success = ngx_http_gray_plan_action(rollout, "on_success");
     plan->cooldown = ngx_http_gray_plan_ms(ngx_http_gray_json_get(rollout,
                                                                 "cooldown"));
+
+    ngx_http_gray_plan_lists(plan, rollout);
+
+    return ngx_http_gray_plan_id(plan, rollout);
+}
+
+
+static void
+ngx_http_gray_plan_lists(ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_json_t *rollout)
+{
+    ngx_http_gray_json_t  *json;
 
     for (json = ngx_http_gray_json_first(ngx_http_gray_json_get(rollout,
                                                                 "steps"));
@@ -157,8 +169,6 @@ ngx_http_gray_plan_read(ngx_http_gray_plan_t *plan,
     {
         ngx_http_gray_plan_notify(&plan->hook[plan->hooks++], json);
     }
-
-    return ngx_http_gray_plan_id(plan, rollout);
 }
 
 

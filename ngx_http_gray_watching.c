@@ -34,6 +34,8 @@ static ngx_uint_t ngx_http_gray_watching_watched(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_watching_kind(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *guard);
+static ngx_uint_t ngx_http_gray_watching_goes(
+    const ngx_http_gray_watching_kind_t *kind, const char *name);
 static void ngx_http_gray_watching_distinct(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *guards,
     const ngx_http_gray_json_t *guard);
@@ -193,10 +195,8 @@ static void
 ngx_http_gray_watching_kind(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *guard)
 {
-    ngx_uint_t                            i;
     ngx_http_gray_path_t                  path;
     ngx_http_gray_json_t                 *member;
-    ngx_http_gray_member_t               *m;
     const ngx_http_gray_watching_kind_t  *kind;
 
     kind = &ngx_http_gray_watching_kinds[ngx_http_gray_plan_kind(guard)];
@@ -217,19 +217,7 @@ ngx_http_gray_watching_kind(ngx_http_gray_judge_t *judge,
     {
         path.key = ngx_http_gray_json_key(member);
 
-        for (m = ngx_http_gray_watching_members; m->name; m++) {
-            if (ngx_strcmp(m->name, path.key) == 0) {
-                break;
-            }
-        }
-
-        for (i = 0; kind->members[i]; i++) {
-            if (ngx_strcmp(kind->members[i], path.key) == 0) {
-                break;
-            }
-        }
-
-        if (m->name && kind->members[i] == NULL) {
+        if (!ngx_http_gray_watching_goes(kind, path.key)) {
             ngx_http_gray_json_fault(judge->faults, &path,
                                      "does not go with \"%s\"", kind->told);
         }
@@ -241,6 +229,31 @@ ngx_http_gray_watching_kind(ngx_http_gray_judge_t *judge,
         ngx_http_gray_json_fault(judge->faults, &path,
                                  "is missing, goes with \"%s\"", kind->told);
     }
+}
+
+
+/* a member of that kind, or of none, which is a fault already */
+
+static ngx_uint_t
+ngx_http_gray_watching_goes(const ngx_http_gray_watching_kind_t *kind,
+    const char *name)
+{
+    ngx_uint_t               i;
+    ngx_http_gray_member_t  *member;
+
+    for (i = 0; kind->members[i]; i++) {
+        if (ngx_strcmp(kind->members[i], name) == 0) {
+            return 1;
+        }
+    }
+
+    for (member = ngx_http_gray_watching_members; member->name; member++) {
+        if (ngx_strcmp(member->name, name) == 0) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

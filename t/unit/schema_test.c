@@ -27,7 +27,7 @@
 
 #define MEMBERS                                                               \
     " unknown member; there are enabled, baseline, fallback, hash, cookie, "  \
-    "salt, variants, rules, allocation"
+    "salt, variants, rules, rollout, allocation"
 #define COOKIES                                                               \
     " unknown member; there are name, expires, domain, path, secure, "        \
     "httponly, samesite"
