@@ -17,6 +17,10 @@
 
 #define NGX_HTTP_GRAY_REPORT_ENORMOUS  690.0
 
+/* 2^53: numbers up to that are counts */
+
+#define NGX_HTTP_GRAY_REPORT_WHOLE     9007199254740992.0
+
 
 /* what is known of a rollout, to be put into JSON */
 
@@ -35,6 +39,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_gray_report_fired(ngx_http_gray_json_t *json,
     const ngx_http_gray_event_t *event);
+static ngx_uint_t ngx_http_gray_report_begun(uint32_t stage, uint32_t before);
 static ngx_int_t ngx_http_gray_report_stage(ngx_http_gray_json_t *json,
     const ngx_http_gray_report_t *report);
 static ngx_int_t ngx_http_gray_report_variant(ngx_http_gray_json_t *json,
@@ -104,8 +109,12 @@ ngx_http_gray_report_event(const ngx_str_t *release,
     ngx_http_gray_json_t  *json;
 
     json = ngx_http_gray_json_object();
-    begun = (event->to != NGX_HTTP_GRAY_STAGE_IDLE
-             && event->to != NGX_HTTP_GRAY_STAGE_SCHEDULED);
+
+    begun = ngx_http_gray_report_begun(event->to,
+                                       event->to == NGX_HTTP_GRAY_STAGE_RUNNING
+                                       || event->to
+                                          == NGX_HTTP_GRAY_STAGE_BAKING
+                                       ? event->to : event->from);
 
     if (ngx_http_gray_report_number(json, "id", (double) event->id) != NGX_OK
         || ngx_http_gray_report_time(json, "time", event->time) != NGX_OK
@@ -174,6 +183,17 @@ ngx_http_gray_report_fired(ngx_http_gray_json_t *json,
 }
 
 
+/* is there a step? not before the first, though it may be paused there */
+
+static ngx_uint_t
+ngx_http_gray_report_begun(uint32_t stage, uint32_t before)
+{
+    return stage != NGX_HTTP_GRAY_STAGE_IDLE
+           && stage != NGX_HTTP_GRAY_STAGE_SCHEDULED
+           && before != NGX_HTTP_GRAY_STAGE_SCHEDULED;
+}
+
+
 ngx_http_gray_json_t *
 ngx_http_gray_report_rollout(const ngx_str_t *release,
     const ngx_http_gray_plan_t *plan,
@@ -191,8 +211,9 @@ ngx_http_gray_report_rollout(const ngx_str_t *release,
     report.record = record;
     report.filled = filled;
     report.active = ngx_http_gray_stage_active(state);
-    report.begun = (state->stage != NGX_HTTP_GRAY_STAGE_IDLE
-                    && state->stage != NGX_HTTP_GRAY_STAGE_SCHEDULED);
+    report.begun = ngx_http_gray_report_begun(state->stage,
+                             state->stage == NGX_HTTP_GRAY_STAGE_PAUSED
+                             ? state->before : state->stage);
     report.step = (report.begun && plan && plan->id == state->plan
                    && state->step < plan->steps)
                   ? &plan->step[state->step] : NULL;
@@ -588,16 +609,16 @@ ngx_http_gray_report_standing(ngx_http_gray_json_t *json,
     switch (guard->kind) {
 
     case NGX_HTTP_GRAY_GUARD_RELATIVE:
-    case NGX_HTTP_GRAY_GUARD_LATENCY:
         limit = guard->max_ratio;
         break;
 
-    case NGX_HTTP_GRAY_GUARD_SHARE:
-        limit = -1;
+    case NGX_HTTP_GRAY_GUARD_ABSOLUTE:
+    case NGX_HTTP_GRAY_GUARD_SLOW:
+        limit = guard->max;
         break;
 
     default:
-        limit = guard->max;
+        limit = -1;
     }
 
     if (ngx_http_gray_json_add(json, "counts",
@@ -809,7 +830,7 @@ ngx_http_gray_report_number(ngx_http_gray_json_t *json, const char *key,
         return ngx_http_gray_json_add(json, key, ngx_http_gray_json_null());
     }
 
-    if (number != floor(number) || number > 1e15) {
+    if (number != floor(number) || number > NGX_HTTP_GRAY_REPORT_WHOLE) {
         (void) snprintf(text, sizeof(text), "%.6g", number);
         number = strtod(text, NULL);
     }
