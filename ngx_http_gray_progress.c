@@ -26,7 +26,6 @@ typedef struct {
     ngx_msec_t                  patience;
 
     uint64_t                    word;       /* of what was looked at last */
-    uint64_t                    plan;
     int64_t                     started;
     uint32_t                    step;
 } ngx_http_gray_progress_t;
@@ -193,7 +192,6 @@ ngx_http_gray_progress_verdict(ngx_http_request_t *r,
 
     ngx_http_gray_trial_read(release->trial, &state);
 
-    progress->plan = state.plan;
     progress->started = state.started;
     progress->step = state.step;
 
@@ -263,7 +261,7 @@ static ngx_int_t
 ngx_http_gray_progress_judge(ngx_http_gray_progress_t *progress,
     const ngx_http_gray_state_t *state)
 {
-    if (state->plan != progress->plan || state->started != progress->started) {
+    if (state->started != progress->started) {
         return ngx_http_gray_progress_failed(progress, state,
                                              "another rollout has begun");
     }

@@ -8,6 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <math.h>
+
 #include "ngx_http_gray_reply.h"
 
 
@@ -784,5 +786,22 @@ ngx_http_gray_reply_number(ngx_http_gray_json_t *object, const char *key,
     double number)
 {
     return ngx_http_gray_json_set(object, key,
+                                  ngx_http_gray_json_number(number));
+}
+
+
+ngx_int_t
+ngx_http_gray_reply_measure(ngx_http_gray_json_t *object, const char *key,
+    double number)
+{
+    if (number < 0) {
+        return ngx_http_gray_json_add(object, key, ngx_http_gray_json_null());
+    }
+
+    if (number < 1e9) {
+        number = floor(number * 1e6 + 0.5) / 1e6;
+    }
+
+    return ngx_http_gray_json_add(object, key,
                                   ngx_http_gray_json_number(number));
 }

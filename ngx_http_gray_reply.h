@@ -100,5 +100,9 @@ ngx_int_t ngx_http_gray_reply_string(ngx_http_gray_json_t *object,
 ngx_int_t ngx_http_gray_reply_number(ngx_http_gray_json_t *object,
     const char *key, double number);
 
+/* likewise, what was measured: to a millionth; null where it is less than 0 */
+ngx_int_t ngx_http_gray_reply_measure(ngx_http_gray_json_t *object,
+    const char *key, double number);
+
 
 #endif /* _NGX_HTTP_GRAY_REPLY_H_INCLUDED_ */

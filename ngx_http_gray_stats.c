@@ -8,8 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <math.h>
-
+#include "ngx_http_gray_compare.h"
 #include "ngx_http_gray_gather.h"
 #include "ngx_http_gray_reply.h"
 #include "ngx_http_gray_stats.h"
@@ -66,6 +65,10 @@ static void ngx_http_gray_stats_item(ngx_http_gray_stats_t *stats,
     ngx_http_gray_gather_variant_t *variant);
 static ngx_http_gray_json_t *ngx_http_gray_stats_json(
     ngx_http_gray_stats_t *stats);
+static ngx_int_t ngx_http_gray_stats_compare(ngx_http_gray_stats_t *stats,
+    ngx_http_gray_json_t *json);
+static void ngx_http_gray_stats_arm(ngx_http_gray_stats_item_t *item,
+    ngx_http_gray_compare_arm_t *arm);
 static ngx_http_gray_json_t *ngx_http_gray_stats_window(
     ngx_http_gray_stats_t *stats);
 static ngx_int_t ngx_http_gray_stats_since(ngx_http_gray_stats_t *stats,
@@ -88,8 +91,6 @@ static ngx_http_gray_json_t *ngx_http_gray_stats_named(ngx_str_t *name,
     uint64_t *count, ngx_uint_t n);
 static ngx_http_gray_json_t *ngx_http_gray_stats_times(uint64_t *histogram,
     uint64_t ms);
-static ngx_int_t ngx_http_gray_stats_number(ngx_http_gray_json_t *json,
-    const char *key, double number);
 static ngx_int_t ngx_http_gray_stats_try(ngx_http_gray_stats_reset_t *reset);
 static void ngx_http_gray_stats_handler(ngx_event_t *ev);
 static void ngx_http_gray_stats_cleanup(void *data);
@@ -276,9 +277,7 @@ ngx_http_gray_stats_json(ngx_http_gray_stats_t *stats)
                                   ngx_http_gray_json_boolean(
                                          ngx_http_gray_rules_enabled(rules)))
            != NGX_OK
-        || ngx_http_gray_reply_string(json, "baseline",
-                                   &ngx_http_gray_rules_baseline(rules)->name)
-           != NGX_OK
+        || ngx_http_gray_stats_compare(stats, json) != NGX_OK
         || ngx_http_gray_json_set(json, "window",
                                   ngx_http_gray_stats_window(stats))
            != NGX_OK
@@ -292,6 +291,61 @@ ngx_http_gray_stats_json(ngx_http_gray_stats_t *stats)
     }
 
     return json;
+}
+
+
+/* the two that a rollout is about, if it is clear which these are */
+
+static ngx_int_t
+ngx_http_gray_stats_compare(ngx_http_gray_stats_t *stats,
+    ngx_http_gray_json_t *json)
+{
+    ngx_str_t                    *name;
+    ngx_uint_t                    i, n;
+    ngx_http_gray_plan_t         *plan;
+    ngx_http_gray_stats_item_t   *item;
+    ngx_http_gray_compare_arm_t   arm[2], *canary;
+
+    plan = stats->release->plan;
+    canary = &arm[1];
+    n = 0;
+
+    ngx_memzero(arm, sizeof(arm));
+
+    for (i = 0; i < stats->n; i++) {
+        item = &stats->items[i];
+
+        if (!item->variant->present) {
+            continue;
+        }
+
+        if (item->variant->baseline) {
+            ngx_http_gray_stats_arm(item, &arm[0]);
+        }
+
+        name = &item->variant->name;
+
+        if (plan ? name->len == ngx_strlen(plan->variant)
+                   && ngx_memcmp(name->data, plan->variant, name->len) == 0
+                 : !item->variant->baseline)
+        {
+            ngx_http_gray_stats_arm(item, canary);
+            n++;
+        }
+    }
+
+    return ngx_http_gray_compare(json, stats->release, &arm[0],
+                                 n == 1 ? canary : NULL);
+}
+
+
+static void
+ngx_http_gray_stats_arm(ngx_http_gray_stats_item_t *item,
+    ngx_http_gray_compare_arm_t *arm)
+{
+    arm->name = &item->variant->name;
+    arm->share = item->variant->share;
+    arm->summary = item->known ? &item->summary : NULL;
 }
 
 
@@ -309,7 +363,7 @@ ngx_http_gray_stats_window(ngx_http_gray_stats_t *stats)
     json = ngx_http_gray_json_object();
 
     if (ngx_http_gray_reply_number(json, "asked", stats->window) != NGX_OK
-        || ngx_http_gray_stats_number(json, "seconds",
+        || ngx_http_gray_reply_measure(json, "seconds",
                                       (double) stats->ms / 1000)
            != NGX_OK)
     {
@@ -481,7 +535,7 @@ ngx_http_gray_stats_numbers(ngx_http_gray_stats_t *stats,
 
     for (i = 0; i < NGX_HTTP_GRAY_STATS_NUMBERS; i++) {
 
-        if (ngx_http_gray_stats_number(json, key[i],
+        if (ngx_http_gray_reply_measure(json, key[i],
                                        item->known ? value[i] : -1)
             != NGX_OK)
         {
@@ -489,7 +543,7 @@ ngx_http_gray_stats_numbers(ngx_http_gray_stats_t *stats,
         }
     }
 
-    return ngx_http_gray_stats_number(json, "weight",
+    return ngx_http_gray_reply_measure(json, "weight",
                             ngx_http_gray_stats_weight(stats, item->variant));
 }
 
@@ -534,10 +588,10 @@ ngx_http_gray_stats_details(ngx_http_gray_json_t *json,
                                                        counts->absent,
                                                        NGX_HTTP_GRAY_ABSENCES))
            != NGX_OK
-        || ngx_http_gray_stats_number(json, "bytes_in",
+        || ngx_http_gray_reply_measure(json, "bytes_in",
                                       (double) counts->bytes_in)
            != NGX_OK
-        || ngx_http_gray_stats_number(json, "bytes_out",
+        || ngx_http_gray_reply_measure(json, "bytes_out",
                                       (double) counts->bytes_out)
            != NGX_OK)
     {
@@ -583,7 +637,7 @@ ngx_http_gray_stats_named(ngx_str_t *name, uint64_t *count, ngx_uint_t n)
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_http_gray_stats_number(json, (char *) name[i].data,
+        if (ngx_http_gray_reply_measure(json, (char *) name[i].data,
                                        (double) count[i])
             != NGX_OK)
         {
@@ -622,8 +676,8 @@ ngx_http_gray_stats_times(uint64_t *histogram, uint64_t ms)
 
     json = ngx_http_gray_json_object();
 
-    if (ngx_http_gray_stats_number(json, "count", count) != NGX_OK
-        || ngx_http_gray_stats_number(json, "mean_ms", (double) ms / count)
+    if (ngx_http_gray_reply_measure(json, "count", count) != NGX_OK
+        || ngx_http_gray_reply_measure(json, "mean_ms", (double) ms / count)
            != NGX_OK)
     {
         goto failed;
@@ -631,7 +685,7 @@ ngx_http_gray_stats_times(uint64_t *histogram, uint64_t ms)
 
     for (i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++) {
 
-        if (ngx_http_gray_stats_number(json, quantiles[i].key,
+        if (ngx_http_gray_reply_measure(json, quantiles[i].key,
                                   ngx_http_gray_histogram_quantile(histogram,
                                                           quantiles[i].q))
             != NGX_OK)
@@ -647,25 +701,6 @@ failed:
     ngx_http_gray_json_free(json);
 
     return NULL;
-}
-
-
-/* to a millionth; null where it is less than 0 */
-
-static ngx_int_t
-ngx_http_gray_stats_number(ngx_http_gray_json_t *json, const char *key,
-    double number)
-{
-    if (number < 0) {
-        return ngx_http_gray_json_add(json, key, ngx_http_gray_json_null());
-    }
-
-    if (number < 1e9) {
-        number = floor(number * 1e6 + 0.5) / 1e6;
-    }
-
-    return ngx_http_gray_json_add(json, key,
-                                  ngx_http_gray_json_number(number));
 }
 
 
