@@ -26,6 +26,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <math.h>
 #include <sys/mman.h>
 
 #include "ngx_http_gray_exposition.h"
@@ -477,6 +478,55 @@ ngx_http_gray_exposition_decimal(ngx_http_gray_exposition_t *exposition,
     *p++ = '}';
     *p++ = ' ';
     p = ngx_http_gray_exposition_fixed(p, n, digits);
+    *p++ = '\n';
+
+    exposition->pos = p;
+}
+
+
+void
+ngx_http_gray_exposition_real(ngx_http_gray_exposition_t *exposition, double n)
+{
+    u_char     *p;
+    uint64_t    m;
+    ngx_int_t   e;
+
+    if (!ngx_http_gray_exposition_reserve(exposition,
+                                          exposition->head_len
+                                          + NGX_HTTP_GRAY_EXPOSITION_VALUE))
+    {
+        return;
+    }
+
+    /* n = m * 10^(e - 6), where m has seven digits */
+
+    m = 0;
+    e = 0;
+
+    if (n > 1e-300) {
+        e = (ngx_int_t) floor(log10(n));
+        m = (uint64_t) (n / pow(10, (double) e) * 1e6 + 0.5);
+
+        if (m >= 10000000) {
+            m = (m + 5) / 10;
+            e++;
+        }
+    }
+
+    p = ngx_cpymem(exposition->pos, exposition->head, exposition->head_len);
+    *p++ = '}';
+    *p++ = ' ';
+
+    if (e >= -6 && e <= 6) {
+        p = ngx_http_gray_exposition_fixed(p, m, 6 - e);
+
+    } else {
+        p = ngx_http_gray_exposition_fixed(p, m, 6);
+        *p++ = 'e';
+        *p++ = (e < 0) ? '-' : '+';
+        p = ngx_http_gray_exposition_number(p, e < 0 ? -e : e);
+    }
+
     *p++ = '\n';
 
     exposition->pos = p;

@@ -100,6 +100,10 @@ void ngx_http_gray_exposition_sample(ngx_http_gray_exposition_t *exposition,
 void ngx_http_gray_exposition_decimal(ngx_http_gray_exposition_t *exposition,
     uint64_t n, ngx_uint_t digits);
 
+/* likewise, a number that is not negative, to seven digits */
+void ngx_http_gray_exposition_real(ngx_http_gray_exposition_t *exposition,
+    double n);
+
 /* a histogram of milliseconds; "ms" is their sum */
 void ngx_http_gray_exposition_times(ngx_http_gray_exposition_t *exposition,
     ngx_str_t *labels, const uint64_t *counts, uint64_t ms);

@@ -18,10 +18,14 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <math.h>
+
 #include "ngx_http_gray_families.h"
 
 
 #define NGX_HTTP_GRAY_SHARE_DIGITS  6        /* of 1,000,000 buckets */
+
+#define NGX_HTTP_GRAY_EVIDENCE_MAX  1e300    /* which is enormous */
 
 
 typedef struct {
@@ -35,6 +39,7 @@ typedef struct {
 typedef enum {
     NGX_HTTP_GRAY_EACH_ONCE = 0,
     NGX_HTTP_GRAY_EACH_RELEASE,
+    NGX_HTTP_GRAY_EACH_TRIAL,       /* releases that have a rollout */
     NGX_HTTP_GRAY_EACH_PRESENT,     /* variants in the document */
     NGX_HTTP_GRAY_EACH_COUNTED,     /* variants that have counters */
     NGX_HTTP_GRAY_EACH_ALIAS        /* likewise, if it is asked for */
@@ -84,6 +89,24 @@ static void ngx_http_gray_family_block(ngx_http_gray_families_t *families,
 static void ngx_http_gray_family_rules(ngx_http_gray_families_t *families,
     ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
     ngx_http_gray_gather_variant_t *variant);
+static void ngx_http_gray_family_stage(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant);
+static void ngx_http_gray_family_step(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant);
+static void ngx_http_gray_family_transitions(
+    ngx_http_gray_families_t *families, ngx_http_gray_family_t *family,
+    ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant);
+static void ngx_http_gray_family_guards(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant);
+static void ngx_http_gray_family_evidence(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant);
+static void ngx_http_gray_family_guard(ngx_http_gray_families_t *families,
+    ngx_http_gray_gather_release_t *release, ngx_uint_t i, double n);
 static void ngx_http_gray_family_share(ngx_http_gray_families_t *families,
     ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
     ngx_http_gray_gather_variant_t *variant);
@@ -130,6 +153,9 @@ static ngx_str_t  ngx_http_gray_family_stands[] = {
 #define ngx_http_gray_family_at_block(member)                                 \
     offsetof(ngx_http_gray_block_t, member), 0, ngx_null_string, NULL, 0
 
+#define ngx_http_gray_family_at_guard(member)                                 \
+    offsetof(ngx_http_gray_standing_t, member), 0, ngx_null_string, NULL, 0
+
 #define ngx_http_gray_family_at_null  0, 0, ngx_null_string, NULL, 0
 
 
@@ -169,6 +195,51 @@ static ngx_http_gray_family_t  ngx_http_gray_family_table[] = {
       "Decisions that were made by a rule.",
       NGX_HTTP_GRAY_EACH_RELEASE, ngx_http_gray_family_rules,
       ngx_http_gray_family_at_null },
+
+    { ngx_string("nginx_gray_rollout_state"), NGX_HTTP_GRAY_GAUGE,
+      "Whether the rollout is in this state.",
+      NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_stage,
+      ngx_http_gray_family_at_null },
+
+    { ngx_string("nginx_gray_rollout_step"), NGX_HTTP_GRAY_GAUGE,
+      "Step of the rollout, from 1 on, or 0 where there is none.",
+      NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_step,
+      ngx_http_gray_family_at_null },
+
+    { ngx_string("nginx_gray_rollout_transitions_total"),
+      NGX_HTTP_GRAY_COUNTER, "How often rollouts came to a state, and why.",
+      NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_transitions,
+      ngx_http_gray_family_at_null },
+
+    { ngx_string("nginx_gray_guard_value"), NGX_HTTP_GRAY_GAUGE,
+      "What a guard sees: a ratio to the baseline, or a rate.",
+      NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_guards,
+      ngx_http_gray_family_at_guard(value) },
+
+    { ngx_string("nginx_gray_guard_limit"), NGX_HTTP_GRAY_GAUGE,
+      "What the value of a guard may be.",
+      NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_guards,
+      ngx_http_gray_family_at_guard(limit) },
+
+    { ngx_string("nginx_gray_guard_evidence"), NGX_HTTP_GRAY_GAUGE,
+      "Evidence that the value is over its limit, as an e-value.",
+      NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_evidence,
+      ngx_http_gray_family_at_guard(evidence) },
+
+    { ngx_string("nginx_gray_guard_evidence_needed"), NGX_HTTP_GRAY_GAUGE,
+      "Evidence at which a guard fires.",
+      NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_evidence,
+      ngx_http_gray_family_at_guard(needed) },
+
+    { ngx_string("nginx_gray_guard_info"), NGX_HTTP_GRAY_GAUGE,
+      "Information that a guard has gathered, in nats.",
+      NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_guards,
+      ngx_http_gray_family_at_guard(info) },
+
+    { ngx_string("nginx_gray_guard_info_needed"), NGX_HTTP_GRAY_GAUGE,
+      "Information that the next step asks for, in nats.",
+      NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_guards,
+      ngx_http_gray_family_at_guard(info_needed) },
 
     { ngx_string("nginx_gray_weight_ratio"), NGX_HTTP_GRAY_GAUGE,
       "Share of users by the weights of the live document.",
@@ -279,6 +350,14 @@ ngx_http_gray_family(ngx_http_gray_families_t *families,
 
         if (family->each == NGX_HTTP_GRAY_EACH_RELEASE) {
             family->write(families, family, release, NULL);
+            continue;
+        }
+
+        if (family->each == NGX_HTTP_GRAY_EACH_TRIAL) {
+            if (release->trial) {
+                family->write(families, family, release, NULL);
+            }
+
             continue;
         }
 
@@ -419,6 +498,145 @@ ngx_http_gray_family_rules(ngx_http_gray_families_t *families,
         ngx_http_gray_exposition_add(exposition, "rule", &name);
         ngx_http_gray_exposition_sample(exposition, NULL, NULL, n);
     }
+}
+
+
+static void
+ngx_http_gray_family_stage(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant)
+{
+    ngx_uint_t                   i;
+    ngx_http_gray_exposition_t  *exposition;
+
+    static ngx_str_t  state = ngx_string("state");
+
+    exposition = families->exposition;
+
+    ngx_http_gray_exposition_begin(exposition, "", &release->labels);
+
+    for (i = 0; i < NGX_HTTP_GRAY_STAGES; i++) {
+        ngx_http_gray_exposition_sample(exposition, &state,
+                                        &ngx_http_gray_stages[i],
+                                        release->trial->record.state.stage
+                                        == i);
+    }
+}
+
+
+static void
+ngx_http_gray_family_step(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant)
+{
+    ngx_http_gray_state_t  *state;
+
+    state = &release->trial->record.state;
+
+    ngx_http_gray_exposition_begin(families->exposition, "",
+                                   &release->labels);
+    ngx_http_gray_exposition_sample(families->exposition, NULL, NULL,
+                               (state->stage == NGX_HTTP_GRAY_STAGE_IDLE
+                                || state->stage
+                                   == NGX_HTTP_GRAY_STAGE_SCHEDULED)
+                               ? 0 : state->step + 1);
+}
+
+
+/* those that there were */
+
+static void
+ngx_http_gray_family_transitions(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant)
+{
+    uint64_t                     n;
+    ngx_uint_t                   i, k;
+    ngx_http_gray_exposition_t  *exposition;
+
+    exposition = families->exposition;
+
+    for (i = 0; i < NGX_HTTP_GRAY_STAGES; i++) {
+
+        for (k = 0; k < NGX_HTTP_GRAY_CAUSES; k++) {
+            n = release->trial->record.transitions[i][k];
+
+            if (n == 0) {
+                continue;
+            }
+
+            ngx_http_gray_exposition_begin(exposition, "", &release->labels);
+            ngx_http_gray_exposition_add(exposition, "to",
+                                         &ngx_http_gray_stages[i]);
+            ngx_http_gray_exposition_add(exposition, "reason",
+                                         &ngx_http_gray_causes[k]);
+            ngx_http_gray_exposition_sample(exposition, NULL, NULL, n);
+        }
+    }
+}
+
+
+static void
+ngx_http_gray_family_guards(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant)
+{
+    u_char      *guard;
+    ngx_uint_t   i;
+
+    for (i = 0; i < release->trial->guards; i++) {
+        guard = (u_char *) &release->trial->guard[i];
+
+        ngx_http_gray_family_guard(families, release, i,
+                                   *(double *) (guard + family->offset));
+    }
+}
+
+
+/* of which there are logarithms */
+
+static void
+ngx_http_gray_family_evidence(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant)
+{
+    double       ln, n;
+    u_char      *guard;
+    ngx_uint_t   i;
+
+    for (i = 0; i < release->trial->guards; i++) {
+        guard = (u_char *) &release->trial->guard[i];
+        ln = *(double *) (guard + family->offset);
+
+        n = (ln < log(NGX_HTTP_GRAY_EVIDENCE_MAX))
+            ? exp(ln) : NGX_HTTP_GRAY_EVIDENCE_MAX;
+
+        ngx_http_gray_family_guard(families, release, i, n);
+    }
+}
+
+
+/* less than 0 stands for what is not known */
+
+static void
+ngx_http_gray_family_guard(ngx_http_gray_families_t *families,
+    ngx_http_gray_gather_release_t *release, ngx_uint_t i, double n)
+{
+    ngx_str_t                    name;
+    ngx_http_gray_exposition_t  *exposition;
+
+    if (n < 0) {
+        return;
+    }
+
+    exposition = families->exposition;
+
+    name.data = (u_char *) release->trial->plan->guard[i].name;
+    name.len = ngx_strlen(name.data);
+
+    ngx_http_gray_exposition_begin(exposition, "", &release->labels);
+    ngx_http_gray_exposition_add(exposition, "guard", &name);
+    ngx_http_gray_exposition_real(exposition, n);
 }
 
 

@@ -29,6 +29,8 @@ static uint64_t ngx_http_gray_gather_live(ngx_http_gray_gather_t *gather,
     ngx_http_gray_gather_release_t *release, ngx_uint_t slot);
 static ngx_int_t ngx_http_gray_gather_document(ngx_http_gray_gather_t *gather,
     ngx_http_gray_gather_release_t *release);
+static ngx_int_t ngx_http_gray_gather_trial(ngx_http_gray_gather_t *gather,
+    ngx_http_gray_gather_release_t *release);
 static void ngx_http_gray_gather_drop(ngx_http_gray_gather_release_t *release);
 static ngx_uint_t ngx_http_gray_gather_nothing(
     ngx_http_gray_gather_variant_t *variant);
@@ -166,6 +168,10 @@ ngx_http_gray_gather_release(ngx_http_gray_gather_t *gather,
     if (release->rules
         && ngx_http_gray_gather_document(gather, release) != NGX_OK)
     {
+        return NGX_ERROR;
+    }
+
+    if (r->trial && ngx_http_gray_gather_trial(gather, release) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -365,6 +371,44 @@ ngx_http_gray_gather_find(ngx_http_gray_gather_release_t *release,
     }
 
     return NULL;
+}
+
+
+/* a copy, so that all lines of a scrape are of one moment */
+
+static ngx_int_t
+ngx_http_gray_gather_trial(ngx_http_gray_gather_t *gather,
+    ngx_http_gray_gather_release_t *release)
+{
+    ngx_uint_t                     i;
+    ngx_http_gray_plan_t          *plan;
+    ngx_http_gray_trial_t         *trial;
+    ngx_http_gray_gather_trial_t  *t;
+
+    plan = release->release->plan;
+    trial = release->release->trial;
+
+    if (plan == NULL && ngx_http_gray_trial_word(trial) == 0) {
+        return NGX_OK;
+    }
+
+    t = ngx_palloc(gather->pool, sizeof(ngx_http_gray_gather_trial_t));
+    if (t == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_gray_trial_record(trial, &t->record);
+
+    t->plan = plan;
+    t->guards = (plan && plan->id == t->record.state.plan) ? plan->guards : 0;
+
+    for (i = 0; i < t->guards; i++) {
+        ngx_http_gray_stage_guard(plan, &t->record.state, i, &t->guard[i]);
+    }
+
+    release->trial = t;
+
+    return NGX_OK;
 }
 
 

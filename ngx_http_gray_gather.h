@@ -40,6 +40,17 @@ struct ngx_http_gray_gather_variant_s {
 };
 
 
+/* a rollout, or a plan of one */
+
+typedef struct {
+    ngx_http_gray_plan_t           *plan;       /* NULL: there is none */
+    ngx_http_gray_trial_record_t    record;
+    ngx_uint_t                      guards;     /* of the plan, if it is the
+                                                   one that is followed */
+    ngx_http_gray_standing_t        guard[NGX_HTTP_GRAY_PLAN_GUARDS];
+} ngx_http_gray_gather_trial_t;
+
+
 typedef struct {
     ngx_http_gray_release_t        *release;
     ngx_http_gray_rules_t          *rules;      /* of the live document, or
@@ -47,6 +58,7 @@ typedef struct {
     ngx_str_t                       labels;
     ngx_http_gray_gather_variant_t  *variants;
     ngx_http_gray_gather_variant_t **last;
+    ngx_http_gray_gather_trial_t   *trial;      /* NULL: nothing of the kind */
 } ngx_http_gray_gather_release_t;
 
 

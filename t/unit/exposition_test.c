@@ -14,6 +14,7 @@
 #include "unit.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <sys/mman.h>
 
 /*
@@ -210,6 +211,61 @@ test_numbers(void **state)
         for (n = 0; n < 2000; n++) {
             check_number(draw(&seed) >> (draw(&seed) % 64), digits);
         }
+    }
+}
+
+
+/* within half a unit of the seventh digit, as a plain number where it can be */
+
+static void
+check_real(double n)
+{
+    char    *text, *value, *end;
+    double   got;
+
+    begin(0);
+
+    family("x", NGX_HTTP_GRAY_GAUGE);
+    ngx_http_gray_exposition_begin(&e, "", NULL);
+    ngx_http_gray_exposition_real(&e, n);
+
+    text = finish();
+    value = strstr(text, "x{} ");
+    assert_non_null(value);
+    value += sizeof("x{} ") - 1;
+
+    got = strtod(value, &end);
+    assert_string_equal(end, "\n");
+    assert_true(fabs(got - n) <= 5.1e-7 * n);
+
+    if (n >= 1e-5 && n < 1e6) {
+        assert_null(strchr(value, 'e'));
+    }
+
+    free(text);
+}
+
+
+static void
+test_real(void **state)
+{
+    int  i;
+
+    static const double numbers[] = {
+        0, 1, 0.5, 0.1, 1.25, 9.9999999, 99999.996, 999999.96, 9999999.6, 1e6,
+        1e7, 1e-4, 1e-6, 9.9999999e-7, 1e-290, 1e300, 9.99999996e299, 0.3
+    };
+
+    (void) state;
+
+    for (i = 0; i < (int) (sizeof(numbers) / sizeof(numbers[0])); i++) {
+        check_real(numbers[i]);
+    }
+
+    for (i = -2800; i <= 2990; i++) {
+        check_real(pow(10, i / 10.0));
+        check_real(pow(10, i / 10.0) * (1 - 1e-9));
+        check_real(pow(10, i / 10.0) * (1 - 4e-8));
     }
 }
 
@@ -842,6 +898,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_real),
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_families),
         cmocka_unit_test(test_times),
