@@ -404,6 +404,7 @@ ngx_http_gray_gather_trial(ngx_http_gray_gather_t *gather,
 
     for (i = 0; i < t->guards; i++) {
         ngx_http_gray_stage_guard(plan, &t->record.state, i, &t->guard[i]);
+        t->guard[i].info = ngx_max(t->guard[i].info, 0);
     }
 
     release->trial = t;

@@ -111,7 +111,8 @@ sub counted {
 # -- before anything was counted
 
 my $json = get();
-my @members = qw(release revision enabled baseline window since variants);
+my @members = qw(release revision enabled enough_data canary baseline verdict
+                 window since variants);
 my @numbers = qw(requests rate share weight error_ratio absent failures
                  fallbacks streams live codes header total);
 my @details = qw(since reasons failure_kinds absences bytes_in bytes_out);
@@ -120,7 +121,13 @@ is_deeply([ sort keys %$json ], [ sort @members ], 'members');
 is($json->{release}, 'app', 'the release');
 is($json->{revision}, 1, 'the revision');
 is($json->{enabled}, JSON::PP::true, 'it is enabled');
-is($json->{baseline}, 'stable', 'the baseline');
+is_deeply($json->{baseline},
+          { name => 'stable', requests => 0, error_rate => undef,
+            p99_ms => undef }, 'the baseline');
+is_deeply($json->{canary}, { %{ $json->{baseline} }, name => 'canary' },
+          'the canary');
+ok(!$json->{enough_data}, 'not enough to be compared');
+is($json->{verdict}, undef, 'no rollout, no verdict');
 is($json->{window}, undef, 'no window');
 is(join(' ', sort keys %{ $json->{variants} }), 'canary stable', 'variants');
 
