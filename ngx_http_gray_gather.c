@@ -388,7 +388,7 @@ ngx_http_gray_gather_trial(ngx_http_gray_gather_t *gather,
     plan = release->release->plan;
     trial = release->release->trial;
 
-    if (plan == NULL && ngx_http_gray_trial_word(trial) == 0) {
+    if (plan == NULL && !ngx_http_gray_trial_begun(trial)) {
         return NGX_OK;
     }
 

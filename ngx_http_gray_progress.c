@@ -80,22 +80,14 @@ ngx_int_t
 ngx_http_gray_progress_there(ngx_http_request_t *r,
     ngx_http_gray_release_t *release, ngx_int_t *answer)
 {
-    ngx_http_gray_state_t  state;
-
     if (ngx_http_gray_progress_available(r, release, answer) != NGX_OK) {
         return NGX_DONE;
     }
 
-    if (ngx_http_gray_progress_plan(release)) {
+    if (ngx_http_gray_progress_plan(release)
+        || ngx_http_gray_trial_begun(release->trial))
+    {
         return NGX_OK;
-    }
-
-    if (ngx_http_gray_trial_word(release->trial)) {
-        ngx_http_gray_trial_read(release->trial, &state);
-
-        if (state.started) {
-            return NGX_OK;
-        }
     }
 
     *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_NOT_FOUND,

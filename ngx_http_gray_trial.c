@@ -164,6 +164,13 @@ ngx_http_gray_trial_word(ngx_http_gray_trial_t *trial)
 }
 
 
+ngx_uint_t
+ngx_http_gray_trial_begun(ngx_http_gray_trial_t *trial)
+{
+    return __atomic_load_n(&trial->events, __ATOMIC_RELAXED) != 0;
+}
+
+
 void
 ngx_http_gray_trial_read(ngx_http_gray_trial_t *trial,
     ngx_http_gray_state_t *state)

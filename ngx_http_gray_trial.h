@@ -91,6 +91,9 @@ void ngx_http_gray_trial_told(ngx_http_gray_trial_t *trial, ngx_uint_t i,
 /* moves with each state; 0 where none was ever written */
 uint64_t ngx_http_gray_trial_word(ngx_http_gray_trial_t *trial);
 
+/* has anything happened, ever? */
+ngx_uint_t ngx_http_gray_trial_begun(ngx_http_gray_trial_t *trial);
+
 /* sums of all workers, ever: by arm */
 void ngx_http_gray_trial_sum(ngx_http_gray_trial_t *trial, ngx_uint_t arm,
     ngx_http_gray_sample_t *sample);

@@ -16,7 +16,7 @@ use Test::Gray;
 
 my $t = Test::Gray->new->config(<<'END')->start;
 http {
-    gray_zone  gray 1m;
+    gray_zone  gray 2m;
 
     upstream app_v1 { server 127.0.0.1:1; }
     upstream app_v2 { server 127.0.0.1:2; }

@@ -23,7 +23,7 @@ sub text {
 
     return <<"END";
 http {
-    gray_zone  gray 1m;
+    gray_zone  gray 2m;
 
     gray_release app {
         zone     gray;

@@ -23,7 +23,7 @@ $t->write_file('html/flush', '<!--#include virtual="/slow" wait="yes" -->'
 
 $t->config(<<'END')->start;
 http {
-    gray_zone gray 1m;
+    gray_zone gray 2m;
 
     upstream v1 { server 127.0.0.1:%%PORT_v1%%; }
     upstream v2 { server 127.0.0.1:%%PORT_v2%%; }

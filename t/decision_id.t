@@ -24,7 +24,7 @@ $t->config(<<'END')->start;
 worker_processes 2;
 
 http {
-    gray_zone gray 1m;
+    gray_zone gray 2m;
 
     gray_release sw {
         zone gray;

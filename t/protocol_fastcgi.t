@@ -65,7 +65,7 @@ END
 
 $t->config(<<"END")->start;
 http {
-    gray_zone gray 1m;
+    gray_zone gray 2m;
     fastcgi_keep_conn on;
 
 $http

@@ -57,7 +57,7 @@ sub status { return $t->api('GET', '/gray/status')->{json} }
 my @six = map { "b$_" } 1 .. 6;
 my @other = map { "c$_" } 1 .. 6;
 
-for my $zone ('1m stats=off', '3m stats=on') {
+for my $zone ('1m stats=off', '4608k stats=on') {
     $t->config(text($zone, [ 'a' ]))->start;
 
     is($t->api('PATCH', '/gray/releases/a', { enabled => JSON::PP::false() })
