@@ -66,6 +66,9 @@ differential: ## N random requests, decided by a slow evaluator, too
 	@util/differential --pairs=$(or $(N),1000000) --seed=$(or $(SEED),1) \
 		--jobs=$(or $(J),$(shell nproc))
 
+sim: ## thousands of rollouts: the table of docs/statistics.md
+	@util/sim
+
 fuzz: ## the fuzz targets, TIME seconds in all
 	@LINES=1 TIME=$(or $(TIME),600) util/fuzz
 
@@ -91,5 +94,5 @@ clean: ## remove build/
 	rm -rf build
 
 .PHONY: help build install demo test unit check asan static valgrind bench \
-	bench-writes bench-scrape bench-rules differential fuzz reliability \
-	coverage torture soak count devices clean
+	bench-writes bench-scrape bench-rules differential sim fuzz \
+	reliability coverage torture soak count devices clean

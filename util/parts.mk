@@ -1,8 +1,9 @@
-# Called by util/fuzz, util/bench-rules, util/sim: $(OUT)/parts.a, layers 0 to 2 and
-# nginx's core without its main(), compiled by $(CC) with $(CFLAGS), and
-# $(GRAY) for layers 0 to 2 alone.  SRC is a tree of nginx that is configured,
-# NAMES are the files of the layers; what $(PROGRAMS) need is linked to it,
-# from DIR/NAME.c each, and $(MORE), which are objects.
+# Called by util/fuzz, util/bench-rules and util/sim: $(OUT)/parts.a, layers 0
+# to 2 and nginx's core without its main(), compiled by $(CC) with $(CFLAGS),
+# and $(GRAY) for layers 0 to 2 alone.  SRC is a tree of nginx that is
+# configured, NAMES are the files of the layers; what $(PROGRAMS) need is linked
+# to it, from DIR/NAME.c each, and from $(MORE), which are objects.  Without
+# CORE there is nothing of nginx in it.
 
 INCS = -I. -It/differential -I$(SRC)/src/core -I$(SRC)/src/event \
 	-I$(SRC)/src/event/modules -I$(SRC)/src/os/unix -I$(SRC)/objs
@@ -13,7 +14,7 @@ CORE = $(patsubst $(SRC)/objs/%.o,$(OUT)/%.o,\
 	$(shell find $(SRC)/objs -name '*.o'))
 OBJS = $(patsubst %,$(OUT)/ngx_http_gray_%.o,$(NAMES))
 
-$(shell mkdir -p $(dir $(CORE)))
+$(shell mkdir -p $(OUT) $(dir $(CORE)))
 
 all: $(patsubst %,$(OUT)/%,$(PROGRAMS))
 

@@ -59,7 +59,7 @@ const sim_row_t  sim_rows[] = {
     { "floor", "0.08% to 0.01% for 30 minutes, then 3% of both",
       100, { { 0, 0.0001, 0.0008 }, { 1800, 0.03, 0.03 } },
       0, 0, { 0, 0, 0, 0, 0 },
-      { 5 }, 0, 1.25, 0.001, 2,
+      { 5 }, 0, 1.25, 0.0005, 2,
       5000, 300, 3000, 0.01, NONE },
 
     { "hanging", "0.5% of both hang for 60 s, weight 40 to 5",

@@ -39,7 +39,7 @@ static ngx_uint_t sim_wait(pid_t *pid, ngx_uint_t jobs);
 static void sim_print(const sim_row_t *row, const sim_result_t *result);
 static char *sim_ours(const sim_row_t *row, const sim_result_t *result);
 static char *sim_must(const sim_row_t *row);
-static char *sim_rival(ngx_uint_t n, ngx_uint_t runs, double median,
+static void sim_rival(ngx_uint_t n, ngx_uint_t runs, double median,
     char *text);
 
 
@@ -288,20 +288,23 @@ sim_wait(pid_t *pid, ngx_uint_t jobs)
 static void
 sim_print(const sim_row_t *row, const sim_result_t *result)
 {
-    char  *ours, *must, flagger[64], peeking[64];
+    char        *ours, *must, flagger[64], peeking[64];
+    ngx_uint_t   latency;
 
     ours = sim_ours(row, result);
     must = sim_must(row);
 
+    /* rivals do not look at latency, nor wait for what comes late */
+
+    latency = (row->times.slower > 0 || row->times.part > 0 || row->since > 0);
+
+    sim_rival(result->flagger, result->runs, result->flagger_median, flagger);
+    sim_rival(result->peeking, result->runs, result->peeking_median, peeking);
+
     printf("| `%s` | %s | %s | %lu | %s%s | %s | %s |\n", row->name, row->text,
            must, (unsigned long) result->runs, ours,
            result->failed ? " **missed**" : "",
-           row->users || row->times.slower > 0 || row->times.part > 0
-           ? "" : sim_rival(result->flagger, result->runs,
-                            result->flagger_median, flagger),
-           row->times.slower > 0 || row->times.part > 0
-           ? "" : sim_rival(result->peeking, result->runs,
-                            result->peeking_median, peeking));
+           (latency || row->users) ? "" : flagger, latency ? "" : peeking);
 
     fprintf(stderr, "%s: %.1f s\n", row->name, result->took);
 
@@ -313,6 +316,7 @@ sim_print(const sim_row_t *row, const sim_result_t *result)
 static char *
 sim_ours(const sim_row_t *row, const sim_result_t *result)
 {
+    int      n;
     char    *text;
     double   part;
 
@@ -329,9 +333,14 @@ sim_ours(const sim_row_t *row, const sim_result_t *result)
         return text;
     }
 
-    (void) snprintf(text, 256, "%.2f%%, median %.0f s, p95 %.0f s, %.0f bad "
-                    "responses", part, result->median, result->p95,
-                    result->served);
+    n = snprintf(text, 256, "%.2f%%, median %.0f s, p95 %.0f s", part,
+                 result->median, result->p95);
+
+    if (row->served > 0) {
+        (void) snprintf(text + n, 256 - n, ", %.0f bad responses",
+                        result->served);
+    }
+
     return text;
 }
 
@@ -368,7 +377,7 @@ sim_must(const sim_row_t *row)
 }
 
 
-static char *
+static void
 sim_rival(ngx_uint_t n, ngx_uint_t runs, double median, char *text)
 {
     int  k;
@@ -378,6 +387,4 @@ sim_rival(ngx_uint_t n, ngx_uint_t runs, double median, char *text)
     if (median != INFINITY) {
         (void) sprintf(text + k, ", median %.0f s", median);
     }
-
-    return text;
 }

@@ -145,7 +145,10 @@ sim_run(sim_world_t *world, sim_run_t *run)
 }
 
 
-/* a tick of the module, and a document that becomes what it wishes for */
+/*
+ * A tick of the module, and a document that becomes what it wishes for; it is
+ * looked at once more at once.
+ */
 
 static void
 sim_tick(sim_world_t *world, ngx_http_gray_outcomes_t *outcomes,
@@ -177,6 +180,12 @@ sim_tick(sim_world_t *world, ngx_http_gray_outcomes_t *outcomes,
     if (world->state.wish != NGX_HTTP_GRAY_WISH_NONE) {
         world->weight = world->state.weight;
         world->revision++;
+
+        seen.weight = world->weight;
+        seen.rest = SIM_ALL - world->weight;
+        seen.revision = world->revision;
+
+        ngx_http_gray_stage_tick(&world->plan, &world->state, &seen, outcomes);
     }
 }
 
@@ -200,6 +209,7 @@ sim_plan(sim_world_t *world)
     plan->key = row->users;
     plan->alpha = 0.01;
     plan->detect_ratio = 3;
+    plan->cooldown = 600000;
     plan->on_inconclusive = NGX_HTTP_GRAY_PLAN_PAUSE;
     plan->on_success = NGX_HTTP_GRAY_PLAN_KEEP;
 

@@ -1,0 +1,69 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# Rollouts by the thousand: good canaries are not rolled back, bad ones are, and
+# soon, as the table of docs/statistics.md says.  And an engine that is broken
+# on purpose, as t/sim/broken.c says, does not pass: for each fault there is a
+# row that tells.  All of the table: make sim.
+
+use strict;
+use warnings;
+
+use FindBin;
+use Test::More;
+
+my $sim = "$FindBin::Bin/../util/sim --quick";
+
+# the rows, by name, and whether they are as they must be
+
+sub rows {
+    my ($out) = @_;
+    my %rows;
+
+    while ($out =~ /^\| `([^`]+)` \|(.*)/mg) {
+        $rows{$1} = index($2, '**missed**') < 0 ? 1 : 0;
+    }
+
+    return %rows;
+}
+
+
+my $out = qx($sim);
+my %rows = rows($out);
+
+is($?, 0, 'all that must be is') or diag($out);
+cmp_ok(scalar keys %rows, '>', 10, 'of many kinds of rollouts');
+ok($rows{$_}, $_) for sort keys %rows;
+
+
+# what each fault does
+
+my %faults = (
+    floor     => [ 'floor', 'a canary under the floor is rolled back' ],
+    restart   => [ 'late', 'what goes wrong after an hour takes long' ],
+    threshold => [ 'limit-1.25', 'canaries at the limit are rolled back' ],
+    late      => [ 'hanging', 'what hung in the step before counts in this' ],
+    keys      => [ 'sticky', 'one unlucky user is a hundred bad requests' ],
+);
+
+for my $fault (sort keys %faults) {
+    my ($row, $what) = @{ $faults{$fault} };
+
+    $out = qx($sim --break=$fault $row);
+    %rows = rows($out);
+
+    is($? >> 8, 1, "$fault: $what") or diag($out);
+    is_deeply(\%rows, { $row => 0 }, "$fault: row \"$row\" tells")
+        or diag($out);
+}
+
+# and rows that it has nothing to do with still hold
+
+for my $fault ('late', 'keys') {
+    $out = qx($sim --break=$fault half 8-times);
+
+    is($?, 0, "$fault: what is bad is found all the same") or diag($out);
+}
+
+done_testing();
