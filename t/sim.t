@@ -44,6 +44,7 @@ my %faults = (
     restart   => [ 'late', 'what goes wrong after an hour takes long' ],
     threshold => [ 'limit-1.25', 'canaries at the limit are rolled back' ],
     late      => [ 'hanging', 'what hung in the step before counts in this' ],
+    enough    => [ 'rare', 'what is bad is promoted for lack of evidence' ],
     keys      => [ 'sticky', 'one unlucky user is a hundred bad requests' ],
 );
 

@@ -14,6 +14,7 @@
  * threshold  a guard fires at a tenth of what it takes
  * late       what was decided in the step before counts in this one
  * keys       of a key all requests count
+ * enough     evidence always suffices to go on
  */
 
 
@@ -39,6 +40,12 @@ void __real_ngx_http_gray_guards_tick(const ngx_http_gray_plan_t *plan,
 void __wrap_ngx_http_gray_guards_tick(const ngx_http_gray_plan_t *plan,
     ngx_http_gray_guards_t *guards, const ngx_http_gray_guards_tick_t *tick,
     ngx_http_gray_guards_verdict_t *verdict);
+ngx_uint_t __real_ngx_http_gray_guards_enough(
+    const ngx_http_gray_plan_t *plan, const ngx_http_gray_guards_t *guards,
+    double percent, double next);
+ngx_uint_t __wrap_ngx_http_gray_guards_enough(
+    const ngx_http_gray_plan_t *plan, const ngx_http_gray_guards_t *guards,
+    double percent, double next);
 
 
 double
@@ -74,6 +81,15 @@ __wrap_ngx_http_gray_guards_tick(const ngx_http_gray_plan_t *plan,
 }
 
 
+ngx_uint_t
+__wrap_ngx_http_gray_guards_enough(const ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_guards_t *guards, double percent, double next)
+{
+    return sim_broken()->enough
+           || __real_ngx_http_gray_guards_enough(plan, guards, percent, next);
+}
+
+
 const sim_broken_t *
 sim_broken(void)
 {
@@ -94,7 +110,8 @@ sim_break(const char *name)
         { "restart", &sim_state()->restart },
         { "threshold", &sim_state()->threshold },
         { "late", &sim_state()->late },
-        { "keys", &sim_state()->keys }
+        { "keys", &sim_state()->keys },
+        { "enough", &sim_state()->enough }
     };
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

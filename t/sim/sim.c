@@ -219,6 +219,7 @@ sim_result(const sim_row_t *row, const sim_run_t *run, ngx_uint_t runs,
         served[k] = run[k].served;
 
         result->ours += (ours[k] != INFINITY);
+        result->promoted += run[k].promoted;
         result->flagger += (flagger[k] != INFINITY);
         result->peeking += (peeking[k] != INFINITY);
     }
@@ -232,7 +233,9 @@ sim_result(const sim_row_t *row, const sim_run_t *run, ngx_uint_t runs,
     free(ours);
 
     if (row->most >= 0) {
-        result->failed = ((double) result->ours > row->most * (double) runs);
+        result->failed = ((double) (row->info > 0 ? result->promoted
+                                                  : result->ours)
+                          > row->most * (double) runs);
         return;
     }
 
@@ -328,6 +331,13 @@ sim_ours(const sim_row_t *row, const sim_result_t *result)
 
     part = 100 * (double) result->ours / (double) result->runs;
 
+    if (row->info > 0) {
+        (void) snprintf(text, 256, "%.2f%% promoted, %.2f%% rolled back",
+                        100 * (double) result->promoted
+                        / (double) result->runs, part);
+        return text;
+    }
+
     if (row->most >= 0) {
         (void) snprintf(text, 256, "%.2f%%", part);
         return text;
@@ -358,7 +368,8 @@ sim_must(const sim_row_t *row)
     }
 
     if (row->most >= 0) {
-        (void) snprintf(text, 256, "at most %.1f%%", 100 * row->most);
+        (void) snprintf(text, 256, "at most %.1f%%%s", 100 * row->most,
+                        row->info > 0 ? " promoted" : "");
         return text;
     }
 

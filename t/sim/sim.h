@@ -69,18 +69,22 @@ typedef struct {
     ngx_uint_t   quick;         /* runs of --quick, 0: not there */
     double       seconds;       /* of a run at most */
 
-    double       most;          /* a part of runs that may be rolled back; or
-                                   -1: all must be, since this second: */
+    double       most;          /* a part of runs that may be rolled back, or,
+                                   with info, promoted; -1: all must be rolled
+                                   back, since this second: */
     double       since;
     double       median;        /* s at most */
     double       p95;           /* s, likewise, or 0 */
     double       served;        /* the median of bad responses, or 0 */
+
+    double       info;          /* nats that a step asks for */
 } sim_row_t;
 
 
 typedef struct {
     ngx_uint_t   runs;
     ngx_uint_t   ours;          /* rolled back */
+    ngx_uint_t   promoted;
     ngx_uint_t   flagger;
     ngx_uint_t   peeking;
     double       median;        /* s; the rest is of ours */
@@ -100,6 +104,7 @@ typedef struct {
     double       flagger;
     double       peeking;
     double       served;        /* bad responses of the canary */
+    ngx_uint_t   promoted;      /* unsigned  promoted:1; */
 } sim_run_t;
 
 
@@ -111,6 +116,7 @@ typedef struct {
     ngx_uint_t   threshold;
     ngx_uint_t   late;
     ngx_uint_t   keys;
+    ngx_uint_t   enough;
 } sim_broken_t;
 
 

@@ -141,6 +141,7 @@ sim_run(sim_world_t *world, sim_run_t *run)
         }
     }
 
+    run->promoted = (world->state.stage == NGX_HTTP_GRAY_STAGE_SUCCEEDED);
     run->served = (double) (world->sample[1].bad[ABSOLUTE] - before);
 }
 
@@ -209,6 +210,7 @@ sim_plan(sim_world_t *world)
     plan->key = row->users;
     plan->alpha = 0.01;
     plan->detect_ratio = 3;
+    plan->info_nats = row->info;
     plan->cooldown = 600000;
     plan->on_inconclusive = NGX_HTTP_GRAY_PLAN_PAUSE;
     plan->on_success = NGX_HTTP_GRAY_PLAN_KEEP;
