@@ -93,7 +93,7 @@ sub rule {
 
 my $members =
     'unknown member; there are enabled, baseline, fallback, hash, cookie,'
-    . ' salt, variants, rules, allocation';
+    . ' salt, variants, rules, rollout, allocation';
 my $operators =
     'unknown operator; there are eq, ne, in, not_in, prefix, suffix,'
     . ' contains, regex, cidr, lt, lte, gt, gte, version_lt, version_lte,'
