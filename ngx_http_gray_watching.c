@@ -106,7 +106,7 @@ static const ngx_http_gray_watching_kind_t  ngx_http_gray_watching_kinds[] = {
         { "action", "\"rollback\"" }, { NULL, NULL } } },
 
     { "slower_than", "max",
-      { "name", "slower_than", "max", "action", NULL },
+      { "name", "slower_than", "max", "action", "if_baseline_bad", NULL },
       { { "action", "\"pause\"" }, { NULL, NULL } } },
 
     { "sample_ratio", NULL,

@@ -496,7 +496,7 @@ static const char  *accepted[] = {
     GUARD("\"name\": \"" X63 "\", \"max_ratio\": 1, \"floor\": 0, "
           "\"bad\": [\"1xx\", \"2xx\", \"3xx\", \"4xx\", \"5xx\", \"499\"]"),
     GUARD("\"name\": \"g\", \"slower_than\": \"1h\", \"max\": 0.999, "
-          "\"action\": \"rollback\""),
+          "\"action\": \"rollback\", \"if_baseline_bad\": \"pause\""),
     GUARD("\"name\": \"g\", \"quantiles\": [0.9999], \"max_ratio\": 1, "
           "\"min_delta\": \"0ms\", \"action\": \"pause\""),
     GUARD("\"name\": \"g\", \"sample_ratio\": true"),
