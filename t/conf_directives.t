@@ -221,7 +221,7 @@ my @http = (
 
 my @block = (
     'fall_back off;'     => unknown('fall_back'),
-    'rollout 5%;'        => unknown('rollout'),
+    'ramp 5%;'           => unknown('ramp'),
     'weight b 5%;'       => unknown('weight'),
 
     # zone
@@ -461,7 +461,7 @@ my @document = (
     '{"baseline":"a","variants":{"a":{}},"color":1}' =>
         'invalid gray_release "app": /color: unknown member; there are'
         . ' enabled, baseline, fallback, hash, cookie, salt, variants, rules,'
-        . ' allocation',
+        . ' rollout, allocation',
     '{"variants":{"a":{}}}' =>
         'invalid gray_release "app": /baseline: is missing',
     '{"baseline":"a","variants":{"a":{},"b":{}}}' =>
