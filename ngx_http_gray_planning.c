@@ -25,6 +25,7 @@
 #include "ngx_http_gray_plan.h"
 #include "ngx_http_gray_planning.h"
 #include "ngx_http_gray_terms.h"
+#include "ngx_http_gray_value.h"
 #include "ngx_http_gray_watching.h"
 
 
@@ -524,12 +525,15 @@ ngx_http_gray_planning_url(ngx_http_gray_judge_t *judge,
 }
 
 
+/* ADDRESS[:PORT]/, and whatever follows */
+
 static ngx_uint_t
 ngx_http_gray_planning_address(u_char *p, u_char *last)
 {
-    u_char      addr[16];
-    u_char     *slash, *end, *colon;
-    ngx_int_t   port;
+    u_char                *slash, *colon;
+    ngx_int_t              port;
+    ngx_str_t              host;
+    ngx_http_gray_addr_t   addr;
 
     slash = ngx_strlchr(p, last, '/');
 
@@ -537,40 +541,42 @@ ngx_http_gray_planning_address(u_char *p, u_char *last)
         return 0;
     }
 
-    if (*p == '[') {
-        end = ngx_strlchr(p, slash, ']');
+    host.data = p;
+    colon = ngx_strlchr(p, slash, ':');
 
-        if (end == NULL
-            || ngx_inet6_addr(p + 1, end - p - 1, addr) != NGX_OK)
-        {
+    if (*p == '[') {
+        colon = ngx_strlchr(p, slash, ']');
+
+        if (colon == NULL) {
             return 0;
         }
 
-        colon = end + 1;
+        host.data++;
+        host.len = colon++ - host.data;
+
+        if (ngx_strlchr(host.data, host.data + host.len, ':') == NULL) {
+            return 0;
+        }
 
     } else {
-        colon = ngx_strlchr(p, slash, ':');
         colon = colon ? colon : slash;
+        host.len = colon - host.data;
+    }
 
-        if (ngx_inet_addr(p, colon - p) == INADDR_NONE
-            && (colon - p != sizeof("localhost") - 1
-                || ngx_strncmp(p, "localhost", sizeof("localhost") - 1) != 0))
-        {
-            return 0;
-        }
+    if (ngx_http_gray_value_inet(&host, &addr) == NGX_ERROR
+        && (*p == '[' || host.len != sizeof("localhost") - 1
+            || ngx_strncmp(p, "localhost", sizeof("localhost") - 1) != 0))
+    {
+        return 0;
     }
 
     if (colon == slash) {
         return 1;
     }
 
-    if (*colon != ':') {
-        return 0;
-    }
-
     port = ngx_atoi(colon + 1, slash - colon - 1);
 
-    return port >= 1 && port <= 65535;
+    return *colon == ':' && port >= 1 && port <= 65535;
 }
 
 

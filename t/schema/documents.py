@@ -11,6 +11,20 @@ def rule(made):
     return {**VARIANTS, "rules": [made]}
 
 
+ROUTED = {"baseline": "s", "variants": {
+    "s": {"upstream": "app_v1"}, "c": {"upstream": "app_v2", "weight": 5},
+    "d": {"upstream": "app_v3", "weight": 50}}}
+
+
+def plan(made):
+    return {**ROUTED, "rollout": {"variant": "c", "steps": [{"weight": 5}],
+                                  **made}}
+
+
+def guard(made):
+    return plan({"guards": [{"name": "r", **made}]})
+
+
 def conditions(made):
     return rule({"when": made, "variant": "c"})
 
@@ -40,6 +54,44 @@ MEMBERS = [
     {**VARIANTS, "rules": [
         {"name": "a", "when": {"$x": "1"}, "variant": "c"},
         {"name": "b", "when": {"$x": "1"}, "variant": "s"}]},
+]
+
+ROLLOUTS = [
+    plan({}),
+    {**VARIANTS, "rollout": {"variant": "c", "steps": [{"weight": 5}],
+                             "guards": []}},
+    {**plan({"unit": "key"}), "hash": ["$cookie_uid"]},
+    {**plan({"unit": "key"}), "cookie": {"name": "id"}},
+    plan({"unit": "request", "alpha": 0.05, "detect_ratio": 2.5,
+          "info_nats": 8, "min_requests": 50}),
+    plan({"steps": [{"weight": 5, "gate": "manual", "hold": "10m",
+                     "max_hold": "1h", "warmup": "500ms",
+                     "min_requests": 5}, {"weight": 50}]}),
+    plan({"hold": "2m", "max_hold": "2h30m", "warmup": "0s",
+          "cooldown": "1d2h3m4s5ms"}),
+    plan({"on_inconclusive": "next", "on_success": "keep"}),
+    plan({"on_inconclusive": "rollback", "on_success": "promote"}),
+    guard({"bad": "5xx", "max_ratio": 1.25, "floor": 0.0005,
+           "action": "rollback"}),
+    guard({"bad": ["5xx", "499"], "max": 0.05, "if_baseline_bad": "pause"}),
+    guard({"quantiles": [0.5, 0.99], "max_ratio": 1.1, "min_delta": "5ms"}),
+    guard({"slower_than": "500ms", "max": 0.01, "action": "pause",
+           "if_baseline_bad": "pause"}),
+    guard({"sample_ratio": True, "action": "pause"}),
+    plan({"guards": [{"name": "a", "max": 0.5}, {"name": "b", "max": 0.5},
+                     {"name": "c", "quantiles": [0.2, 0.4, 0.6, 0.8]},
+                     {"name": "d", "quantiles": [0.2, 0.4, 0.6, 0.8]},
+                     {"name": "s", "max_ratio": 2}]}),
+    plan({"guards": [{"name": n, "quantiles": [0.2, 0.4, 0.6]}
+                     for n in "abcd"]}),
+    plan({"windows": [{"days": ["mon"], "from": "09:00", "to": "17:00",
+                       "utc_offset": "+08:00"},
+                      {"after": "2026-03-01T00:00:00Z",
+                       "before": "2026-03-02T00:00:00Z",
+                       "days": ["sun"]}]}),
+    plan({"notify": [{"url": "http://127.0.0.1:9000/hook",
+                      "on": ["rollback", "gate"]},
+                     {"url": "http://[::1]/"}]}),
 ]
 
 WHEN = [
@@ -77,11 +129,15 @@ WHEN = [
     {"percent": {"lte": 50, "gt": 0}},
 ]
 
-GOOD = MEMBERS + [conditions(w) for w in WHEN]
+GOOD = MEMBERS + ROLLOUTS + [conditions(w) for w in WHEN]
 
 # what any node may become
 
-VALUES = [None, True, False, 0, 1, -1, 0.5, 5.0, 5.00001, 99.9999, 100, 100.5,
+VALUES = [None, True, False, 0, 1, -1, 0.5, 0.9999, 1.01, 1000, 1000.5,
+          1000000000, 1000000001, ["5xx"], [0.5], ["mon"], ["rollback"],
+          {"weight": 60}, [{"weight": 1}] * 32, [{"weight": 1}] * 33,
+          {"name": "s", "max": 0.5}, {"days": ["tue"]},
+          5.0, 5.00001, 99.9999, 100, 100.5,
           101, 999999, 1000000, 1000001, 2 ** 53, 2 ** 53 + 2, -2 ** 53,
           -2 ** 53 - 2, 1e300, 1e-310, "", "x", "s", "c", "$x", "$",
           [], [[]], [None], ["x"], [""], [1], [1, 2], [2, 1], [0.5, 2],
@@ -166,6 +222,45 @@ WORDS = [
      "+24:00",
      "+23:59", "08:00", "+08:60", "UTC",
      "06:00", "-03:30"],
+
+    ["5m", "10s", "500ms", "2h30m", "60m", "1h", "0s", "0ms", "1ms", "999ms",
+     "2h", "1h1ms", "365d", "366d", "365d1ms", "30m1h", "1h1h", "5mss", "5 m",
+     "5m ", "5m\n", "5M", "m", "1.5h", "-5m", "1w", "007m", "999999999d",
+     "1234567890s", "1d2h3m4s5ms", "5ms3s"],
+
+    ["http://127.0.0.1:9000/hook", "http://127.0.0.1/", "http://[::1]/",
+     "http://localhost/x", "http://localhost:8080/x?y=z&a=%20",
+     "https://127.0.0.1/", "HTTP://127.0.0.1/", "http://127.0.0.1",
+     "http://127.0.0.1:9000", "http://127.0.0.1:/", "http://127.0.0.1:0/",
+     "http://127.0.0.1:00080/", "http://127.0.0.1:65535/",
+     "http://127.0.0.1:65536/", "http://127.0.0.1:99999/",
+     "http://127.0.0.1:x/", "http://127.0.0.1:-1/", "http://127.0.0.1:8 0/",
+     "http://127.0.0.256/", "http://127.0.0.01/", "http://127.0.1/",
+     "http://127..0.1/", "http://0.0.0.0/", "http://255.255.255.255/",
+     "http://a.example/", "http://user@127.0.0.1/", "http://Localhost/",
+     "http://localhost.x/", "http://::1/", "http://[::1/", "http://[]/",
+     "http://[::]/", "http://[::1]x/", "http://[::1]:80/", "http://[::1]:/",
+     "http://[127.0.0.1]/", "http://[localhost]/", "http://[fe80::1%25eth0]/",
+     "http://[1:2:3:4:5:6:7:8]/", "http://[1:2:3:4:5:6:7:8:9]/",
+     "http://[1:2:3:4:5:6:7::]/", "http://[::2:3:4:5:6:7:8]/",
+     "http://[1::2:3:4:5:6:7]/", "http://[1::2:3:4:5:6:7:8]/",
+     "http://[1:2::3::4]/", "http://[12345::]/", "http://[::1.2.3.4]/",
+     "http://[1:2:3:4:5:6:1.2.3.4]/", "http://[1:2:3:4:5::1.2.3.4]/",
+     "http://[1:2:3:4:5:6::1.2.3.4]/", "http://[::1:2:3:4:5:1.2.3.4]/",
+     "http://[::1:2:3:4:5:6:1.2.3.4]/", "http://[1:2::3:4:1.2.3.4]/",
+     "http://[1:2::3:4:5:1.2.3.4]/", "http://[::1:]/", "http://[:]/",
+     "http://[:::]/", "http://[1:2:3:4:5:6:7]/", "http://[1::1.2.3.4]/",
+     "http://[2001:DB8::a:b]:1/", "http://[::ffff:1.2.3.4]/",
+     "http://127.0.0.1/a b", "http://127.0.0.1/a#b", "http://127.0.0.1/\r",
+     "http://127.0.0.1/\u00e9", "http://127.0.0.1/\u007f",
+     "http://127.0.0.1/" + "a" * 238, "http://127.0.0.1/" + "a" * 239,
+     "http:///", "http://", "//127.0.0.1/", " http://127.0.0.1/",
+     "http://127.0.0.1/\n", "http://127.0.0.1\\/"],
+
+    ["key", "request", "user", "pause", "next", "rollback", "promote", "keep",
+     "manual", "auto", "Pause", "1xx", "2xx", "3xx", "4xx", "5xx", "499",
+     "500", "6xx", "5XX", "started", "step", "gate", "resumed", "aborted",
+     "promoted", "rolled_back", "s", "c"],
 
     ["mon", "Mon", "monday", "sun", "lax", "Lax", "strict", "none", "first",
      "last", "any", "First", "mobile", "true"],

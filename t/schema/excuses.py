@@ -70,6 +70,13 @@ def depth(value, key, text):
     return most > 16
 
 
+DURATION = re.compile(r"(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?\Z")
+
+
+def duration(value, key, text):
+    return isinstance(value, str) and value and DURATION.match(value)
+
+
 def any_of(value, key, text):
     return True
 
@@ -104,6 +111,18 @@ EXCUSES = [
     ("decimals of percent", r"must be a number within 0 to 100, of at most 4",
      decimals),
     ("an interval", r"must be \[START, END\]", interval),
+
+    # plans
+
+    ("more weight than is left", r"\S+ is more than other variants leave",
+     lambda v, k, t: within(v)),
+    ("limits of a time", r"must be a time of ", duration),
+    ("a hold behind its end", r'must not be (longer|shorter) than "', duration),
+    ("what is watched", r"watches \d+ things, may watch 12",
+     lambda v, k, t: isinstance(v, list) and len(v) <= 8),
+    ("a guard's name twice", r"is also the name of guard \d+$", named),
+    ("a window that never opens", r"never opens",
+     lambda v, k, t: isinstance(v, dict) and "after" in v and "before" in v),
 
     # texts
 
