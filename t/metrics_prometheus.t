@@ -344,6 +344,20 @@ for ([ 'status!~"[4-5].*"', $good ], [ 'status!~"5.."', $good ],
     is(query(sprintf $all, $_->[0]), $_->[1], "alias: $_->[0]");
 }
 
+# a rollout that waits for somebody
+
+$t->api('PATCH', '/gray/releases/checkout', { rollout => {
+    variant => 'canary', hold => '1h', max_hold => '1h',
+    steps => [ { weight => 50 }, { weight => 100 } ] } });
+
+for my $action (qw(start pause)) {
+    is($t->api('POST', "/gray/releases/checkout/rollout/$action")->{status},
+       200, "a rollout: $action");
+}
+
+is_sound('with a rollout');
+becomes('sum(nginx_gray_rollout_state{state="paused"})', 1, 'it is paused');
+
 # the queries of the docs
 
 my $docs = slurp("$FindBin::Bin/../docs/metrics.md");
