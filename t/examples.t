@@ -19,7 +19,9 @@ use Test::Gray::Process;
 
 my $examples = "$FindBin::Bin/../examples";
 
-my @files = map { s{.*/}{}r } glob "$examples/*";
+# those for pipelines are tried out by rollout_pipeline.t
+
+my @files = map { s{.*/}{}r } grep { -f } glob "$examples/*";
 my @configurations = grep { /\.conf$/ } @files;
 
 ok(@configurations > 0, 'there are examples');
