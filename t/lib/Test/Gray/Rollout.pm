@@ -27,7 +27,7 @@ use warnings;
 
 use JSON::PP    ();
 use Test::More  ();
-use Time::HiRes ();
+use Time::Piece ();
 
 use Test::Gray;
 use Test::Gray::Process;
@@ -304,7 +304,7 @@ sub unload {
 
 my %short = (
     variant => 'canary', hold => '2s', max_hold => '60s', warmup => '0s',
-    min_requests => 20, info_nats => 0, cooldown => '1s',
+    min_requests => 20, info_nats => 0, cooldown => '2s',
 );
 
 
@@ -391,14 +391,20 @@ sub called {
 }
 
 
-# plans, starts, and waits for the first step
+# plans, and starts, once the one before has cooled down
 
 sub begin {
     my ($self, %plan) = @_;
 
+    my $response;
+
     $self->plan(%plan);
 
-    my $response = $self->act('start');
+    wait_until(sub {
+        $response = $self->act('start');
+        return $response->{status} == 200
+               || $response->{json}{detail} !~ /cools down/;
+    });
 
     die "not started: $response->{body}\n" if $response->{status} != 200;
 
@@ -441,6 +447,17 @@ sub served {
 
     return map { [ split / / ] }
            split /\n/, $self->{upstreams}->read_file('served.log');
+}
+
+
+# seconds of the epoch, of a line of the journal
+
+sub time_of {
+    my ($line) = @_;
+
+    my ($date, $time, $ms) = $line->{time} =~ /^(\S+)T(\S+)(\.\d+)Z$/;
+
+    return Time::Piece->strptime("$date $time", '%Y-%m-%d %T')->epoch + $ms;
 }
 
 
