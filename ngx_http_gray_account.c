@@ -32,7 +32,8 @@ static void ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_uint_t smooth);
 static ngx_msec_int_t ngx_http_gray_account_set(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_msec_int_t total);
-static void ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision);
+static void ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
+    __attribute__((noinline, cold));
 static void ngx_http_gray_account_absent(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts);
 static ngx_uint_t ngx_http_gray_account_events(ngx_http_request_t *r);
@@ -116,6 +117,10 @@ ngx_http_gray_account_decision(ngx_http_request_t *r,
 
     if (decision->release->counters) {
         ngx_http_gray_account_count(r, decision, passed, smooth);
+
+        if (decision->arm) {
+            ngx_http_gray_account_trial(decision);
+        }
     }
 }
 
@@ -236,10 +241,6 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
         return;
     }
 
-    if (decision->arm) {
-        ngx_http_gray_account_trial(decision);
-    }
-
     ngx_http_gray_count(&counts->requests[decision->reason]
                                          [decision->outcome], 1);
     ngx_http_gray_count(&counts->bytes_in, r->request_length);
@@ -329,7 +330,10 @@ ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
 
     release = decision->release;
 
-    if (release->plan == NULL || release->trial == NULL) {
+    if (decision->outcome >= NGX_HTTP_GRAY_CODES
+        || release->plan == NULL
+        || release->trial == NULL)
+    {
         return;
     }
 
@@ -339,7 +343,7 @@ ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
     request.revision = decision->revision;
     request.code = decision->outcome;
     request.header = decision->header;
-    request.hash = decision->hash;
+    request.hash = (decision->bucket >= 0) ? decision->hash : 0;
 
     ngx_http_gray_trial_count(release->trial, release->plan, ngx_worker,
                               &request);

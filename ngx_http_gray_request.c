@@ -341,16 +341,13 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     decision->slot = variant->slot;
     decision->mark = variant->mark;
     decision->arm = variant->arm;
+    decision->hash = outcome->hash;
     decision->live = NULL;
     decision->ahead = ngx_http_gray_request_ahead(ngx_timeofday());
     decision->used = 0;
     decision->counted = 0;
     decision->inner = 0;
     decision->passes = NULL;
-
-    if (variant->arm) {
-        decision->hash = (outcome->bucket >= 0) ? outcome->hash : 0;
-    }
 
     /* name, a NUL, and the upstream's name lie in one piece */
 
