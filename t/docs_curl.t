@@ -53,8 +53,8 @@ for my $file (@files) {
 
 my $text = slurp("$top/docs/document.md");
 my $t = start();
-my ($document) = map { eval { decode_json($_) } || fail($@) }
-                 blocks($text, 'json');
+my ($document, @parts) = map { eval { decode_json($_) } || fail($@) }
+                         blocks($text, 'json');
 
 my $release = '/gray/releases/checkout';
 
@@ -66,6 +66,17 @@ is($answer->{status}, 200, 'the document') or diag($answer->{body});
 is_deeply($answer->{json}{rules}, $document->{rules}, 'its rules');
 is_deeply($answer->{json}{allocation}, $document->{allocation},
           'its allocation');
+
+# a plan that is all defaults, but for what the text says
+
+my ($planned) = grep { $_->{rollout} } @parts;
+my ($merged) = $text =~ /^`(\{"rollout": .*\})`\nwas merged/m;
+
+$answer = $t->http('admin')->api('PATCH', $release, $merged);
+
+ok($planned && $merged, 'there is a plan');
+is_deeply($answer->{json}{rollout}, $planned->{rollout}, 'it is that')
+    or diag($answer->{body});
 
 my ($salt, $rows) = ('', 0);
 
