@@ -3,7 +3,8 @@
 # Copyright (C) the nginx gray module authors
 #
 # Every configuration in examples/ is accepted, and each of the other files
-# there is used by one of them.
+# there is used by one of them; plans of rollouts are merged into the document
+# of an nginx that runs.
 
 use strict;
 use warnings;
@@ -11,6 +12,7 @@ use warnings;
 use File::Copy;
 use File::Spec;
 use FindBin;
+use JSON::PP;
 use Test::More;
 
 use lib "$FindBin::Bin/lib";
@@ -69,6 +71,47 @@ for my $name (@configurations) {
 $used{'watch-prometheus.yml'} = 1;
 $used{'watch-rules.yml'} = slurp("$examples/watch-prometheus.yml")
                            =~ /^rule_files:\n  - watch-rules\.yml$/m;
+
+# plans: each is accepted, says nothing twice, and can be started
+
+my $text = slurp("$examples/rollout.conf");
+
+$text =~ s/^(?:load_module|events) .*\n//mg;
+$text =~ s/listen 8080;/listen 127.0.0.1:%%PORT%%;/;
+$text =~ s/listen 127\.0\.0\.1:9080;/listen 127.0.0.1:%%PORT_admin%%;/;
+$text =~ s/gray_zone gray 8m;/gray_zone gray 8m state=state;/;
+
+$t->config($text)->start;
+
+my $admin = $t->http('admin');
+my $release = '/gray/releases/checkout';
+my $declared = $admin->api(GET => $release)->{json};
+
+for my $name (grep { /^rollout-.*\.json$/ } @files) {
+    my $merged = $admin->api(PATCH => $release, slurp("$examples/$name"));
+
+    is($merged->{status}, 200, "$name is accepted") or diag($merged->{body});
+
+    my $given = decode_json(slurp("$examples/$name"))->{rollout};
+    my $served = $merged->{json}{rollout};
+
+    is_deeply({ map { $_ => $served->{$_} } keys %$given }, $given,
+              "$name is what is served, to the letter");
+    is_deeply($merged->{json}{rules}, $declared->{rules},
+              "$name leaves the testers' rule");
+
+    my $started = $admin->api(POST => "$release/rollout/start");
+
+    is($started->{status}, 200, "$name can be started")
+        or diag($started->{body});
+    is($admin->api(POST => "$release/rollout/abort")->{status}, 200,
+       "$name can be aborted");
+
+    $admin->api(DELETE => $release);
+    $used{$name} = slurp("$examples/README.md") =~ /\(\Q$name\E\)/;
+}
+
+$t->stop;
 
 for my $name (grep { !/\.conf$/ && $_ ne 'README.md' } @files) {
     ok($used{$name}, "$name is used");
