@@ -57,6 +57,7 @@ static void ngx_http_gray_planning_notify(ngx_http_gray_judge_t *judge,
 static void ngx_http_gray_planning_url(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *path, const ngx_http_gray_json_t *node);
 static ngx_uint_t ngx_http_gray_planning_address(u_char *p, u_char *last);
+static ngx_uint_t ngx_http_gray_planning_host(ngx_str_t *host);
 static void ngx_http_gray_planning_on(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node);
 static ngx_int_t ngx_http_gray_planning_inner(ngx_http_gray_json_t *plan);
@@ -352,18 +353,15 @@ ngx_http_gray_planning_steps(ngx_http_gray_judge_t *judge,
 static ngx_int_t
 ngx_http_gray_planning_left(ngx_http_gray_judge_t *judge)
 {
-    double                 percent;
     ngx_int_t              n, left;
     ngx_str_t              name, baseline;
     const char            *key;
-    ngx_http_gray_json_t  *variant;
+    ngx_http_gray_json_t  *variant, *rollout;
 
     left = NGX_HTTP_GRAY_BUCKETS;
 
-    name = ngx_http_gray_json_text(
-                  ngx_http_gray_json_get(
-                      ngx_http_gray_json_get(judge->root, "rollout"),
-                      "variant"));
+    rollout = ngx_http_gray_json_get(judge->root, "rollout");
+    name = ngx_http_gray_json_text(ngx_http_gray_json_get(rollout, "variant"));
     baseline = ngx_http_gray_json_text(ngx_http_gray_json_get(judge->root,
                                                               "baseline"));
 
@@ -380,17 +378,14 @@ ngx_http_gray_planning_left(ngx_http_gray_judge_t *judge)
     {
         key = ngx_http_gray_json_key(variant);
 
-        if (ngx_strcmp(key, name.data) == 0
-            || ngx_strcmp(key, baseline.data) == 0)
+        if (ngx_strcmp(key, name.data) != 0
+            && ngx_strcmp(key, baseline.data) != 0)
         {
-            continue;
+            n = ngx_http_gray_arms_buckets(ngx_http_gray_json_value(
+                                  ngx_http_gray_json_get(variant, "weight")));
+
+            left -= (n == NGX_ERROR) ? 0 : n;
         }
-
-        percent = ngx_http_gray_json_value(ngx_http_gray_json_get(variant,
-                                                                  "weight"));
-        n = ngx_http_gray_arms_buckets(percent);
-
-        left -= (n == NGX_ERROR) ? 0 : n;
     }
 
     return ngx_max(left, 0);
@@ -530,10 +525,9 @@ ngx_http_gray_planning_url(ngx_http_gray_judge_t *judge,
 static ngx_uint_t
 ngx_http_gray_planning_address(u_char *p, u_char *last)
 {
-    u_char                *slash, *colon;
-    ngx_int_t              port;
-    ngx_str_t              host;
-    ngx_http_gray_addr_t   addr;
+    u_char     *slash, *colon;
+    ngx_int_t   port;
+    ngx_str_t   host;
 
     slash = ngx_strlchr(p, last, '/');
 
@@ -541,42 +535,52 @@ ngx_http_gray_planning_address(u_char *p, u_char *last)
         return 0;
     }
 
-    host.data = p;
-    colon = ngx_strlchr(p, slash, ':');
+    colon = ngx_strlchr(p, slash, (*p == '[') ? ']' : ':');
 
-    if (*p == '[') {
-        colon = ngx_strlchr(p, slash, ']');
-
-        if (colon == NULL) {
-            return 0;
-        }
-
-        host.data++;
-        host.len = colon++ - host.data;
-
-        if (ngx_strlchr(host.data, host.data + host.len, ':') == NULL) {
-            return 0;
-        }
-
-    } else {
-        colon = colon ? colon : slash;
-        host.len = colon - host.data;
+    if (*p == '[' && colon) {
+        colon++;
     }
 
-    if (ngx_http_gray_value_inet(&host, &addr) == NGX_ERROR
-        && (*p == '[' || host.len != sizeof("localhost") - 1
-            || ngx_strncmp(p, "localhost", sizeof("localhost") - 1) != 0))
-    {
+    host.data = p;
+    host.len = (colon ? colon : slash) - p;
+
+    if (!ngx_http_gray_planning_host(&host)) {
         return 0;
     }
 
-    if (colon == slash) {
+    if (colon == NULL || colon == slash) {
         return 1;
     }
 
     port = ngx_atoi(colon + 1, slash - colon - 1);
 
     return *colon == ':' && port >= 1 && port <= 65535;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_planning_host(ngx_str_t *host)
+{
+    ngx_str_t              text;
+    ngx_http_gray_addr_t   addr;
+
+    text = *host;
+
+    if (text.len < 2 || text.data[0] != '[') {
+        return ngx_http_gray_value_inet(&text, &addr) != NGX_ERROR
+               || (text.len == sizeof("localhost") - 1
+                   && ngx_strncmp(text.data, "localhost", text.len) == 0);
+    }
+
+    if (text.data[text.len - 1] != ']') {
+        return 0;
+    }
+
+    text.data++;
+    text.len -= 2;
+
+    return ngx_strlchr(text.data, text.data + text.len, ':')
+           && ngx_http_gray_value_inet(&text, &addr) != NGX_ERROR;
 }
 
 

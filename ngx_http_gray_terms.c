@@ -59,12 +59,12 @@ static ngx_http_gray_json_t *ngx_http_gray_terms_parse(const char *text);
 
 static const ngx_http_gray_terms_time_t  ngx_http_gray_terms_times[] = {
 
-    { "hold", 0, NGX_HTTP_GRAY_TERMS_YEAR, "at most 365d" },
-    { "max_hold", 1000, NGX_HTTP_GRAY_TERMS_YEAR, "from 1s to 365d" },
-    { "warmup", 0, NGX_HTTP_GRAY_TERMS_YEAR, "at most 365d" },
-    { "cooldown", 0, NGX_HTTP_GRAY_TERMS_YEAR, "at most 365d" },
-    { "min_delta", 0, NGX_HTTP_GRAY_TERMS_HOUR, "at most 1h" },
-    { "slower_than", 1, NGX_HTTP_GRAY_TERMS_HOUR, "from 1ms to 1h" },
+    { "hold", 0, NGX_HTTP_GRAY_TERMS_YEAR, "must be at most 365d" },
+    { "max_hold", 1000, NGX_HTTP_GRAY_TERMS_YEAR, "must be from 1s to 365d" },
+    { "warmup", 0, NGX_HTTP_GRAY_TERMS_YEAR, "must be at most 365d" },
+    { "cooldown", 0, NGX_HTTP_GRAY_TERMS_YEAR, "must be at most 365d" },
+    { "min_delta", 0, NGX_HTTP_GRAY_TERMS_HOUR, "must be at most 1h" },
+    { "slower_than", 1, NGX_HTTP_GRAY_TERMS_HOUR, "must be from 1ms to 1h" },
     { NULL, 0, 0, NULL }
 };
 
@@ -129,8 +129,7 @@ ngx_http_gray_terms_time(ngx_http_gray_judge_t *judge,
         if (ngx_strcmp(time->name, path->key) == 0
             && (ms < time->low || ms > time->high))
         {
-            ngx_http_gray_json_fault(judge->faults, path, "must be a time of "
-                                     "%s", time->limits);
+            ngx_http_gray_json_fault(judge->faults, path, "%s", time->limits);
         }
     }
 }

@@ -10,12 +10,14 @@
  *
  * What is accepted has a canonical form that is accepted itself and is its
  * own canonical form; it compiles as one that is in force, and knows all its
- * names.
+ * names, and its plan is read as a whole.
  */
 
 
 #include "fuzz.h"
+
 #include "ngx_http_gray_patch.h"
+#include "ngx_http_gray_plan.h"
 
 
 static ngx_http_gray_json_t *
@@ -45,6 +47,36 @@ parse(const ngx_str_t *text)
     free(printed.data);
 
     return tree;
+}
+
+
+/* what was judged has all that a plan needs, and no more than it can take */
+
+static void
+plan(const ngx_http_gray_json_t *rollout)
+{
+    ngx_uint_t                   i;
+    ngx_http_gray_plan_t         plan;
+    const ngx_http_gray_step_t  *step;
+
+    if (rollout == NULL) {
+        return;
+    }
+
+    must(ngx_http_gray_plan_read(&plan, rollout) == NGX_OK);
+    must(plan.variant[0]);
+    must(plan.alpha > 0 && plan.alpha < 1);
+    must(plan.steps == ngx_http_gray_json_count(
+                           ngx_http_gray_json_get(rollout, "steps")));
+    must(plan.guards == ngx_http_gray_json_count(
+                            ngx_http_gray_json_get(rollout, "guards")));
+    must(plan.watches <= NGX_HTTP_GRAY_PLAN_WATCHES);
+
+    for (i = 0; i < plan.steps; i++) {
+        step = &plan.step[i];
+        must(step->weight <= 1000000 && step->max_hold >= 1000);
+        must(step->hold <= step->max_hold);
+    }
 }
 
 
@@ -85,6 +117,8 @@ judge(const ngx_http_gray_json_t *input, const ngx_http_gray_json_t *current)
 
     must(rules);
     must(ngx_http_gray_rules_missing(rules, &missed) == 0);
+
+    plan(ngx_http_gray_json_get(doc, "rollout"));
 
     ngx_http_gray_rules_destroy(rules);
     ngx_http_gray_json_free(again);

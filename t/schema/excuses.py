@@ -116,7 +116,7 @@ EXCUSES = [
 
     ("more weight than is left", r"\S+ is more than other variants leave",
      lambda v, k, t: within(v)),
-    ("limits of a time", r"must be a time of ", duration),
+    ("limits of a time", r"must be (at most|from \S+ to) \S+[dh]$", duration),
     ("a hold behind its end", r'must not be (longer|shorter) than "', duration),
     ("what is watched", r"watches \d+ things, may watch 12",
      lambda v, k, t: isinstance(v, list) and len(v) <= 8),

@@ -179,15 +179,15 @@ static const refused_t  refused[] = {
     { WITH("\"hold\": \"30m1h\""), "/rollout/hold" TIME },
     { WITH("\"hold\": \"1m1m\""), "/rollout/hold" TIME },
     { WITH("\"hold\": \"366d\", \"max_hold\": \"365d1ms\""),
-      "/rollout/hold must be a time of at most 365d\n"
-      "/rollout/max_hold must be a time of from 1s to 365d\n"
+      "/rollout/hold must be at most 365d\n"
+      "/rollout/max_hold must be from 1s to 365d\n"
       "/rollout/max_hold must not be shorter than \"hold\", which is "
       "\"366d\"" },
     { WITH("\"hold\": \"0s\", \"max_hold\": \"999ms\""),
-      "/rollout/max_hold must be a time of from 1s to 365d" },
+      "/rollout/max_hold must be from 1s to 365d" },
     { WITH("\"cooldown\": \"10\""), "/rollout/cooldown" TIME },
     { WITH("\"cooldown\": \"366d\""),
-      "/rollout/cooldown must be a time of at most 365d" },
+      "/rollout/cooldown must be at most 365d" },
     { WITH("\"warmup\": \"x\""), "/rollout/warmup" TIME },
 
     /* one that is over before it can be over; also by a default */
@@ -301,9 +301,9 @@ static const refused_t  refused[] = {
     { GUARD("\"name\": \"g\", \"max\": 0"), "/rollout/guards/0/max" PART },
     { GUARD("\"name\": \"g\", \"max\": 1"), "/rollout/guards/0/max" PART },
     { GUARD("\"name\": \"g\", \"quantiles\": [0.5], \"min_delta\": \"2h\""),
-      "/rollout/guards/0/min_delta must be a time of at most 1h" },
+      "/rollout/guards/0/min_delta must be at most 1h" },
     { GUARD("\"name\": \"g\", \"max\": 0.5, \"slower_than\": \"0ms\""),
-      "/rollout/guards/0/slower_than must be a time of from 1ms to 1h" },
+      "/rollout/guards/0/slower_than must be from 1ms to 1h" },
 
     { GUARD("\"name\": \"g\", \"quantiles\": []"),
       "/rollout/guards/0/quantiles has 0 quantiles, must have 1 to 4" },
