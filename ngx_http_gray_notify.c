@@ -58,6 +58,8 @@ static void ngx_http_gray_notify_send(ngx_http_gray_notify_hook_t *hook,
     const ngx_http_gray_event_t *event, ngx_log_t *log);
 static void ngx_http_gray_notify_done(void *data, ngx_int_t rc,
     const char *why);
+static void ngx_http_gray_notify_more(ngx_http_gray_notify_hook_t *hook,
+    ngx_log_t *log);
 static void ngx_http_gray_notify_failed(ngx_http_gray_notify_hook_t *hook,
     const char *why, ngx_log_t *log);
 
@@ -338,6 +340,32 @@ ngx_http_gray_notify_done(void *data, ngx_int_t rc, const char *why)
     }
 
     hook->failures = 0;
+
+    ngx_http_gray_notify_more(hook, log);
+}
+
+
+/* one after another, without a tick between them, until all are told */
+
+static void
+ngx_http_gray_notify_more(ngx_http_gray_notify_hook_t *hook, ngx_log_t *log)
+{
+    ngx_http_gray_release_t       *release;
+    ngx_http_gray_trial_record_t   record;
+
+    release = hook->release;
+
+    if (ngx_exiting || ngx_http_gray_shm_outdated(release->zone)
+        || release->plan == NULL || hook->i >= release->plan->hooks)
+    {
+        return;
+    }
+
+    ngx_http_gray_trial_record(release->trial, &record);
+
+    if (record.told[hook->i] < record.events) {
+        ngx_http_gray_notify_hook(hook, release->plan, &record, log);
+    }
 }
 
 
