@@ -143,6 +143,15 @@ sub is_ended {
 }
 
 
+sub cooled_down {
+    $t->api('PATCH', $release, { rollout => { cooldown => '0s' } });
+    wait_until(sub { rollout()->{state} eq 'idle' })
+        or die "the rollout does not cool down\n";
+
+    return;
+}
+
+
 sub rollout { return $t->api('GET', "$release/rollout")->{json} }
 
 
@@ -174,15 +183,14 @@ $t->api('PATCH', $release,
 
 # -- what the other files ask for
 
-my $running = plan_file(hold => '1h', max_hold => '1h');
-
-is($t->api('PATCH', $release, slurp($running))->{status}, 200, 'another plan');
-is($t->api('POST', "$release/rollout/start")->{status}, 200, 'is started');
+begin(hold => '1h', max_hold => '1h', cooldown => '1h');
 
 # enough of both arms for "enough_data"
 
 ok(under_traffic(sub {
-    $t->api('GET', "$release/stats?window=60s")->{json}{enough_data}
+    my $stats = $t->api('GET', "$release/stats?window=60s")->{json};
+
+    return rollout()->{state} eq 'running' && $stats->{enough_data};
 }), 'enough data');
 
 asked(1, 'well');
@@ -191,25 +199,24 @@ commands('approve' => 'Conflict');
 # the gate shuts, and the verdict is a failure
 
 $t->write_file('broken', '');
-begin();
-ok(under_traffic(sub { rollout()->{state} ne 'running' }),
-   'a canary that breaks');
+is_ended(1, qr/^it has failed: rolled back: /m, 'a canary that breaks');
 asked(0, 'rolled back');
-is_ended(1, qr/^it has failed: rolled back: /m, 'rolled back');
 is($t->api('GET', $release)->{json}{variants}{canary}{weight}, 0,
    'without weight');
 
 unlink $t->dir . '/broken';
+cooled_down();
 
 
 # -- other ends
 
-begin(hold => '1h', max_hold => '1h');
+begin(hold => '1h', max_hold => '1h', cooldown => '1h');
 ok(wait_until(sub { said() =~ /^no evidence yet: the rollout is running/m }),
    'it is held');
 commands('rollback' => undef);
 is_ended(1, qr/^it has failed: rolled back: by 127\.0\.0\.1/m,
          'rolled back by a person');
+cooled_down();
 
 begin(hold => '1h', max_hold => '1h');
 ok(wait_until(sub { (rollout()->{state} || '') eq 'running' }), 'it runs');
