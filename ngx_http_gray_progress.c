@@ -184,6 +184,9 @@ ngx_http_gray_progress_verdict(ngx_http_request_t *r,
 
     ngx_http_gray_trial_read(release->trial, &state);
 
+    /* any other: then the first look is one */
+
+    progress->word = ~ngx_http_gray_trial_word(release->trial);
     progress->started = state.started;
     progress->step = state.step;
 
@@ -215,7 +218,7 @@ ngx_http_gray_progress_look(ngx_http_gray_progress_t *progress)
 
     word = ngx_http_gray_trial_word(progress->release->trial);
 
-    if (word != progress->word || word == 0) {
+    if (word != progress->word) {
         progress->word = word;
 
         ngx_http_gray_trial_read(progress->release->trial, &state);
@@ -500,14 +503,19 @@ ngx_http_gray_progress_gate(ngx_http_request_t *r,
     ngx_http_gray_json_t   *json;
     ngx_http_gray_state_t   state;
 
-    if (release->trial == NULL
-        || ngx_http_gray_trial_word(release->trial) == 0)
-    {
-        return ngx_http_gray_reply_problem(r, NGX_HTTP_FORBIDDEN,
-                                           "no rollout is under way");
+    state.stage = NGX_HTTP_GRAY_STAGE_IDLE;
+    state.waits = NGX_HTTP_GRAY_WAITS_NOT;
+    state.reason[0] = '\0';
+
+    if (release->trial) {
+        ngx_http_gray_trial_read(release->trial, &state);
     }
 
-    ngx_http_gray_trial_read(release->trial, &state);
+    if (state.stage == NGX_HTTP_GRAY_STAGE_IDLE) {
+        return ngx_http_gray_reply_problem(r, NGX_HTTP_FORBIDDEN,
+                                "no rollout is under way%s%s",
+                                state.reason[0] ? ": " : "", state.reason);
+    }
 
     stage = &ngx_http_gray_stages[state.stage];
     waits = &ngx_http_gray_waits[state.waits];
