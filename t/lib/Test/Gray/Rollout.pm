@@ -101,12 +101,12 @@ END
 }
 
 
-# what is slow, is so by the time that it takes to refuse somebody
+# what is slow is so by the time that it takes to refuse somebody
 
 sub server {
     my ($variant) = @_;
 
-    my $slow = join '', map { <<"END" } 5, 10, 20, 40;
+    my $slow = join '', map { <<"END" } 40, 20, 10;
         location = /slow$_ {
             auth_basic            gray;
             auth_basic_user_file  %%DIR%%/nobody;
@@ -115,7 +115,7 @@ sub server {
         }
 END
 
-    my $if = join '', map { <<"END" } 5, 10, 20, 40;
+    my $if = join '', map { <<"END" } 40, 20, 10;
             if (-f %%DIR%%/$variant.slow$_) { rewrite ^ /slow$_ last; }
 END
 
@@ -127,6 +127,9 @@ END
         location / {
             if (-f %%DIR%%/$variant.\$luck) { return 500; }
             if (-f %%DIR%%/$variant.\$fate) { return 500; }
+            if (-f %%DIR%%/$variant.cold\$http_x_revision) {
+                rewrite ^ /slow40 last;
+            }
 $if
             return 200 $variant;
         }
@@ -154,7 +157,8 @@ sub bad {
 }
 
 
-# "cursed": one of a hundred users always gets an error; "slow20": 20 ms
+# "cursed": one of a hundred users always gets an error; "slow20": 20 ms, and
+# "cold7": 40 ms for those who were sent there by revision 7
 
 sub does {
     my ($self, $variant, $what, $it) = @_;
@@ -370,7 +374,8 @@ sub becomes {
         return ref $what ? $what->($is) : called($is, $what);
     }, ($seconds || 20) * $Test::Gray::Process::scale)
         or Test::More::diag('it is '
-                            . ($is ? $json->encode({ %$is, steps => undef })
+                            . ($is ? $json->encode({ %$is, steps => undef,
+                                              history => undef })
                                    : 'not there'));
 
     return $is || {};
