@@ -19,8 +19,9 @@ package Test::Gray::Rollout;
 #                         # status, revision, ms ], in their order
 #     $r->weight;         # the canary's in the document
 #
-# The upstreams are another nginx, so that the one with the release can be
-# killed.
+# Where there are more releases, of the option "releases", these calls are for
+# the one that $r->of('NAME') names.  The upstreams are another nginx, so that
+# the one with the release can be killed.
 
 use strict;
 use warnings;
@@ -49,7 +50,8 @@ sub new {
 
     my $self = bless { workers => 2, variants => [ 'canary' ], size => '4m',
                        users => 20_000, key => '$arg_u', state => 'state',
-                       loads => [], %option }, $class;
+                       name => 'app', releases => [ 'app' ], loads => [],
+                       %option }, $class;
 
     $self->{upstreams} = Test::Gray->new(level => 'notice')
                          ->config(upstreams('stable', @{ $self->{variants} }));
@@ -73,6 +75,13 @@ sub new {
 
 
 sub t { return $_[0]{t} }
+
+
+sub of {
+    my ($self, $name) = @_;
+
+    return bless { %$self, name => $name }, ref $self;
+}
 
 
 # -- upstreams: a file says what one is to do, "canary.p3"
@@ -185,9 +194,6 @@ sub text {
     my $state = $self->{state} ? " state=$self->{state}" : '';
     my $main = $self->{main} || '';
     my $zone = $self->{zone} || '';
-    my $key = $self->{key} ? "hash $self->{key};" : '';
-    my $release = $self->{release} || '';
-    my $more = $self->{more} || '';
     my @variants = @{ $self->{variants} };
 
     my $blocks = join '', map {
@@ -195,9 +201,7 @@ sub text {
         . " max_fails=0; keepalive 64; }\n"
     } 'stable', @variants;
 
-    my $arms = join "\n        ",
-               map { "variant $_ $_" . ($_ eq 'stable' ? ';' : ' weight=0%;') }
-               'stable', @variants;
+    my $releases = join '', map { $self->declared($_) } @{ $self->{releases} };
 
     return <<"END";
 $main
@@ -209,13 +213,7 @@ http {
     keepalive_requests 10000000;
 
 $blocks
-    gray_release app {
-        zone gray;
-        $key
-        $arms
-        $release
-    }
-    $more
+$releases
 
     server {
         listen 127.0.0.1:%%PORT%% reuseport;
@@ -232,6 +230,31 @@ $blocks
         location /gray/     { gray_admin; }
     }
 }
+END
+}
+
+
+sub declared {
+    my ($self, $name) = @_;
+
+    my $key = $self->{key} ? "hash $self->{key};" : '';
+    my $more = $self->{release} || '';
+
+    my $arms = join "\n        ", map {
+        my $upstream = $self->{switch} ? '' : " $_";
+        my $weight = $_ eq 'stable' ? '' : ' weight=0%';
+
+        "variant $_$upstream$weight;"
+    } 'stable', @{ $self->{variants} };
+
+    return <<"END";
+    gray_release $name {
+        zone gray;
+        $key
+        $arms
+        $more
+    }
+
 END
 }
 
@@ -286,6 +309,19 @@ END
 }
 
 
+# a few requests, each of another user
+
+sub ask {
+    my ($self, $n, $path) = @_;
+
+    $path = '/?u=' unless defined $path;
+
+    my $asked = $self->{asked} ||= [ 0 ];
+
+    return $self->{t}->many($n, sub { return $path . $asked->[0]++ });
+}
+
+
 # what wrk said in the end
 
 sub unload {
@@ -329,12 +365,19 @@ sub plan {
 sub patch {
     my ($self, $data, $query) = @_;
 
-    return $self->{t}->api('PATCH', '/gray/releases/app' . ($query || ''),
+    return $self->api('PATCH', $query || '', $data);
+}
+
+
+sub api {
+    my ($self, $method, $path, $data) = @_;
+
+    return $self->{t}->api($method, "/gray/releases/$self->{name}$path",
                            $data);
 }
 
 
-sub document { return $_[0]->{t}->api('GET', '/gray/releases/app')->{json} }
+sub document { return $_[0]->api('GET', '')->{json} }
 
 
 sub weight {
@@ -354,12 +397,11 @@ sub weight {
 sub act {
     my ($self, $action, $data, $query) = @_;
 
-    return $self->{t}->api('POST', "/gray/releases/app/rollout/$action"
-                                   . ($query || ''), $data);
+    return $self->api('POST', "/rollout/$action" . ($query || ''), $data);
 }
 
 
-sub see { return $_[0]->{t}->api('GET', '/gray/releases/app/rollout')->{json} }
+sub see { return $_[0]->api('GET', '/rollout')->{json} }
 
 
 # "paused", "running 2", "running waiting_gate", or code: waits until it is so
@@ -438,7 +480,7 @@ sub over {
 sub lines {
     my ($self) = @_;
 
-    my $file = $self->{t}->dir . "/$self->{state}/app.jsonl";
+    my $file = $self->{t}->dir . "/$self->{state}/$self->{name}.jsonl";
 
     return map { $json->decode($_) } split /^/, slurp($file);
 }
