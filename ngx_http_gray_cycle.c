@@ -762,8 +762,12 @@ ngx_http_gray_cycle_inherit(ngx_http_gray_release_t *release,
     if (old->counters && release->counters) {
         ngx_http_gray_counters_inherit(release->counters, old->counters);
 
-        ngx_http_gray_trial_record(old->trial, &record);
-        ngx_http_gray_trial_restore_locked(release->trial, &record);
+        /* else it may be that nobody has read yet what is kept of it */
+
+        if (ngx_http_gray_trial_word(old->trial)) {
+            ngx_http_gray_trial_record(old->trial, &record);
+            ngx_http_gray_trial_restore_locked(release->trial, &record);
+        }
     }
 
     release->block->degraded = old->block->degraded;
