@@ -52,7 +52,7 @@ cmp_ok($took, '<', 5, sprintf '... %.1f s after the first error, and %d',
 # what was decided before that may be under way still
 
 $r->forget;
-$r->t->get("/?u=$_") for 1 .. 50;
+$r->t->get("/app?u=$_") for 1 .. 50;
 is_deeply([ grep { $_->[0] eq 'canary' && $_->[3] >= $line->{revision} }
             $r->served ], [], 'nobody gets there any more');
 

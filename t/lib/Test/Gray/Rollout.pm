@@ -51,6 +51,7 @@ sub new {
     my $self = bless { workers => 2, variants => [ 'canary' ], size => '4m',
                        users => 20_000, key => '$arg_u', state => 'state',
                        name => 'app', releases => [ 'app' ], loads => [],
+                       asked => [ 0 ],
                        %option }, $class;
 
     $self->{upstreams} = Test::Gray->new(level => 'notice')
@@ -202,6 +203,13 @@ sub text {
     } 'stable', @variants;
 
     my $releases = join '', map { $self->declared($_) } @{ $self->{releases} };
+    my $places = join '', map { <<"END" } @{ $self->{releases} };
+        location /$_ {
+            proxy_pass http://$_;
+            proxy_set_header Connection "";
+            proxy_set_header X-Revision \$gray_${_}_revision;
+        }
+END
 
     return <<"END";
 $main
@@ -218,13 +226,9 @@ $releases
     server {
         listen 127.0.0.1:%%PORT%% reuseport;
 
-        location / {
-            proxy_pass http://app;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header X-Revision \$gray_app_revision;
-        }
+        proxy_http_version 1.1;
 
+$places
         location = /pid     { return 200 \$pid; }
         location = /metrics { gray_metrics; }
         location /gray/     { gray_admin; }
@@ -275,15 +279,14 @@ sub reload {
 # -- load
 
 sub load {
-    my ($self, $rate, $path) = @_;
+    my ($self, $rate) = @_;
 
     my $connections = 8;
     my $delay = int($connections * 1000 / $rate + 0.5);
     my $users = $self->{users};
     my $port = $self->{t}->port;
 
-    $path = "/?u=" unless defined $path;
-
+    my $path = "/$self->{name}?u=";
     my $script = $self->{upstreams}->write_file('load.lua', <<"END");
 math.randomseed(os.time())
 
@@ -312,13 +315,11 @@ END
 # a few requests, each of another user
 
 sub ask {
-    my ($self, $n, $path) = @_;
+    my ($self, $n) = @_;
 
-    $path = '/?u=' unless defined $path;
-
-    my $asked = $self->{asked} ||= [ 0 ];
-
-    return $self->{t}->many($n, sub { return $path . $asked->[0]++ });
+    return $self->{t}->many($n, sub {
+        return "/$self->{name}?u=" . $self->{asked}[0]++;
+    });
 }
 
 
