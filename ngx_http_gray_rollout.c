@@ -235,9 +235,10 @@ ngx_http_gray_rollout_scene(ngx_http_gray_release_t *release,
     world->testers = release->testers;
     world->revision = release->revision;
 
-    /* the plan may be gone, or be another one's */
+    /* the plan may be gone, or be another one's, before that is over */
 
-    if (scene->state.variant[0]
+    if ((ngx_http_gray_stage_active(&scene->state)
+         || scene->state.wish != NGX_HTTP_GRAY_WISH_NONE)
         && (release->plan == NULL
             || ngx_strcmp(release->plan->variant, scene->state.variant) != 0)
         && ngx_http_gray_rollout_document(release, scene) != NGX_OK)
