@@ -147,6 +147,7 @@ ngx_http_gray_guards_tick(const ngx_http_gray_plan_t *plan,
         both = ngx_http_gray_guards_both(plan, guards, i)
                && tick->share < 1;
         action = both ? NGX_HTTP_GRAY_PLAN_PAUSE : plan->guard[i].action;
+        verdict->incident |= both << i;
 
         if (!verdict->fired
             || action > verdict->action
@@ -417,6 +418,23 @@ ngx_http_gray_guards_both(const ngx_http_gray_plan_t *plan,
     return guard->baseline_bad
            && known->recent_bad >= NGX_HTTP_GRAY_GUARDS_FEW
            && known->recent_bad > guard->max * known->recent;
+}
+
+
+void
+ngx_http_gray_guards_forgive(const ngx_http_gray_plan_t *plan,
+    ngx_http_gray_guards_t *guards,
+    const ngx_http_gray_guards_verdict_t *verdict)
+{
+    ngx_uint_t  i, watch;
+
+    for (i = 0; i < plan->guards; i++) {
+
+        if (verdict->incident & ((ngx_uint_t) 1 << i)) {
+            watch = plan->guard[i].watch;
+            ngx_http_gray_evidence_init(&guards->evidence[watch]);
+        }
+    }
 }
 
 

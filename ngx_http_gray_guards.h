@@ -104,6 +104,7 @@ typedef struct {
     ngx_http_gray_plan_action_e      action;     /* rollback or pause */
     ngx_uint_t                       both;       /* unsigned  both:1; the
                                                     baseline is bad, too */
+    ngx_uint_t                       incident;   /* a mask: for these it is */
 } ngx_http_gray_guards_verdict_t;
 
 
@@ -141,6 +142,11 @@ void ngx_http_gray_guards_skip(ngx_http_gray_guards_t *guards,
 void ngx_http_gray_guards_tick(const ngx_http_gray_plan_t *plan,
     ngx_http_gray_guards_t *guards, const ngx_http_gray_guards_tick_t *tick,
     ngx_http_gray_guards_verdict_t *verdict);
+
+/* what was seen of an incident of both arms is not evidence afterwards */
+void ngx_http_gray_guards_forgive(const ngx_http_gray_plan_t *plan,
+    ngx_http_gray_guards_t *guards,
+    const ngx_http_gray_guards_verdict_t *verdict);
 
 /*
  * Would a canary that is too bad have shown by now?  Asked at a weight of

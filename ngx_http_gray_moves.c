@@ -99,21 +99,13 @@ void
 ngx_http_gray_move_enter(ngx_http_gray_staging_t *st, ngx_uint_t step,
     ngx_http_gray_cause_e cause, const char *why)
 {
-    uint32_t                weight;
-    ngx_http_gray_state_t  *state;
+    uint32_t  weight;
 
-    state = st->state;
     weight = st->plan->step[step].weight;
 
-    state->step = step;
-    state->held = 0;
-    state->cold = (st->plan->step[step].warmup != 0);
-    state->requests = 0;
-    state->entered = st->world->time;
+    ngx_http_gray_move_step(st, step);
 
-    (void) ngx_http_gray_move_change(st, weight == NGX_HTTP_GRAY_STAGE_ALL
-                                          ? NGX_HTTP_GRAY_STAGE_BAKING
-                                          : NGX_HTTP_GRAY_STAGE_RUNNING,
+    (void) ngx_http_gray_move_change(st, ngx_http_gray_move_stage(weight),
                                       cause, NGX_HTTP_GRAY_HOOK_STEP,
                                       "step %lu of %lu, %.4g%%: %s",
                                       (unsigned long) step + 1,
@@ -127,12 +119,37 @@ ngx_http_gray_move_enter(ngx_http_gray_staging_t *st, ngx_uint_t step,
 
 
 void
+ngx_http_gray_move_step(ngx_http_gray_staging_t *st, ngx_uint_t step)
+{
+    ngx_http_gray_state_t  *state;
+
+    state = st->state;
+
+    state->step = step;
+    state->held = 0;
+    state->cold = (uint32_t) ngx_min(st->plan->step[step].warmup, UINT32_MAX);
+    state->requests = 0;
+    state->entered = st->world->time;
+}
+
+
+ngx_http_gray_stage_e
+ngx_http_gray_move_stage(uint32_t weight)
+{
+    return weight == NGX_HTTP_GRAY_STAGE_ALL ? NGX_HTTP_GRAY_STAGE_BAKING
+                                             : NGX_HTTP_GRAY_STAGE_RUNNING;
+}
+
+
+void
 ngx_http_gray_move_succeed(ngx_http_gray_staging_t *st,
     ngx_http_gray_cause_e cause, const char *why)
 {
     ngx_uint_t  promote;
 
     promote = (st->plan->on_success == NGX_HTTP_GRAY_PLAN_PROMOTE);
+
+    ngx_http_gray_move_withdraw(st);
 
     (void) ngx_http_gray_move_change(st, NGX_HTTP_GRAY_STAGE_SUCCEEDED, cause,
                                       NGX_HTTP_GRAY_HOOK_PROMOTED, "%s: %s",
@@ -150,6 +167,8 @@ void
 ngx_http_gray_move_pause(ngx_http_gray_staging_t *st,
     ngx_http_gray_cause_e cause, const char *why)
 {
+    ngx_http_gray_move_withdraw(st);
+
     st->state->before = st->state->stage;
 
     (void) ngx_http_gray_move_change(st, NGX_HTTP_GRAY_STAGE_PAUSED, cause,
@@ -185,7 +204,7 @@ void
 ngx_http_gray_move_abort(ngx_http_gray_staging_t *st,
     ngx_http_gray_cause_e cause, const char *why)
 {
-    st->state->wish = NGX_HTTP_GRAY_WISH_NONE;
+    ngx_http_gray_move_withdraw(st);
 
     (void) ngx_http_gray_move_change(st, NGX_HTTP_GRAY_STAGE_ABORTED, cause,
                                       NGX_HTTP_GRAY_HOOK_ABORTED,
@@ -210,6 +229,26 @@ ngx_http_gray_move_wish(ngx_http_gray_staging_t *st,
         state->wish = NGX_HTTP_GRAY_WISH_NONE;
         state->from = st->world->revision;
     }
+}
+
+
+/* what the document says is what it is, whether it came to it or not */
+
+void
+ngx_http_gray_move_withdraw(ngx_http_gray_staging_t *st)
+{
+    ngx_http_gray_state_t  *state;
+
+    state = st->state;
+
+    if (state->wish != NGX_HTTP_GRAY_WISH_WEIGHT) {
+        return;
+    }
+
+    state->wish = NGX_HTTP_GRAY_WISH_NONE;
+    state->weight = st->world->weight;
+    state->from = st->world->revision;
+    state->moved = 1;
 }
 
 

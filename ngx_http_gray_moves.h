@@ -39,6 +39,12 @@ ngx_uint_t ngx_http_gray_move_blocked(ngx_http_gray_staging_t *st,
 void ngx_http_gray_move_enter(ngx_http_gray_staging_t *st,
     ngx_uint_t step, ngx_http_gray_cause_e cause, const char *why);
 
+/* the first half of that: the step begins, and its warmup */
+void ngx_http_gray_move_step(ngx_http_gray_staging_t *st, ngx_uint_t step);
+
+/* of a step with that weight */
+ngx_http_gray_stage_e ngx_http_gray_move_stage(uint32_t weight);
+
 void ngx_http_gray_move_succeed(ngx_http_gray_staging_t *st,
     ngx_http_gray_cause_e cause, const char *why);
 
@@ -54,6 +60,9 @@ void ngx_http_gray_move_abort(ngx_http_gray_staging_t *st,
 /* what is wished for is noted, unless it is so already */
 void ngx_http_gray_move_wish(ngx_http_gray_staging_t *st,
     ngx_http_gray_wish_e wish, uint32_t weight);
+
+/* a weight that is not there yet is no longer wished for */
+void ngx_http_gray_move_withdraw(ngx_http_gray_staging_t *st);
 
 /* another sub-state, and reason */
 void ngx_http_gray_move_wait(ngx_http_gray_staging_t *st,

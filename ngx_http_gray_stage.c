@@ -32,6 +32,7 @@
 
 #include "ngx_http_gray_moves.h"
 #include "ngx_http_gray_stage.h"
+#include "ngx_http_gray_steps.h"
 
 
 #define NGX_HTTP_GRAY_STAGE_GAP   5000       /* ms */
@@ -39,27 +40,20 @@
 
 
 static ngx_uint_t ngx_http_gray_stage_document(ngx_http_gray_staging_t *st);
+static ngx_uint_t ngx_http_gray_stage_set(ngx_http_gray_staging_t *st);
 static void ngx_http_gray_stage_replan(ngx_http_gray_staging_t *st);
 static uint64_t ngx_http_gray_stage_time(ngx_http_gray_staging_t *st);
 static void ngx_http_gray_stage_given(ngx_http_gray_staging_t *st,
     double seconds, ngx_http_gray_guards_tick_t *tick);
 static ngx_uint_t ngx_http_gray_stage_guarded(ngx_http_gray_staging_t *st,
     const ngx_http_gray_guards_tick_t *tick);
-static void ngx_http_gray_stage_advance(ngx_http_gray_staging_t *st);
-static ngx_uint_t ngx_http_gray_stage_sure(ngx_http_gray_staging_t *st);
-static void ngx_http_gray_stage_inconclusive(ngx_http_gray_staging_t *st);
 static void ngx_http_gray_stage_begin(ngx_http_gray_staging_t *st,
     const char *who);
 static void ngx_http_gray_stage_resume(ngx_http_gray_staging_t *st,
     const char *who);
-static void ngx_http_gray_stage_promote(ngx_http_gray_staging_t *st,
+static void ngx_http_gray_stage_accept(ngx_http_gray_staging_t *st);
+static ngx_int_t ngx_http_gray_stage_promote(ngx_http_gray_staging_t *st,
     ngx_uint_t full, const char *who);
-static void ngx_http_gray_stage_next(ngx_http_gray_staging_t *st,
-    ngx_http_gray_cause_e cause, const char *why);
-static ngx_uint_t ngx_http_gray_stage_step_at(ngx_http_gray_staging_t *st,
-    uint32_t weight);
-static double ngx_http_gray_stage_next_percent(
-    const ngx_http_gray_plan_t *plan, const ngx_http_gray_state_t *state);
 static ngx_int_t ngx_http_gray_stage_refuse(ngx_http_gray_staging_t *st,
     const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static ngx_int_t ngx_http_gray_stage_may_start(ngx_http_gray_staging_t *st);
@@ -104,6 +98,7 @@ ngx_http_gray_stage_tick(const ngx_http_gray_plan_t *plan,
             && (plan == NULL || state->held >= plan->cooldown))
         {
             state->stage = NGX_HTTP_GRAY_STAGE_IDLE;
+            state->since = world->time;
             state->serial++;
         }
 
@@ -124,8 +119,12 @@ ngx_http_gray_stage_tick(const ngx_http_gray_plan_t *plan,
         return;
     }
 
-    state->requests += (tick.canary->step > state->guards.canary.step)
-                       ? tick.canary->step - state->guards.canary.step : 0;
+    if (state->wish == NGX_HTTP_GRAY_WISH_NONE) {
+        state->requests += (tick.canary->step > state->guards.canary.step)
+                           ? tick.canary->step - state->guards.canary.step : 0;
+        state->cold -= ngx_min(state->cold, passed);
+    }
+
     state->moved = 0;
 
     if (ngx_http_gray_stage_guarded(&st, &tick)) {
@@ -149,10 +148,8 @@ ngx_http_gray_stage_tick(const ngx_http_gray_plan_t *plan,
     }
 
     state->held += passed;
-    state->cold = (state->stage != NGX_HTTP_GRAY_STAGE_SCHEDULED
-                   && state->held < plan->step[state->step].warmup);
 
-    ngx_http_gray_stage_advance(&st);
+    ngx_http_gray_steps_advance(&st);
 }
 
 
@@ -182,11 +179,13 @@ static ngx_uint_t
 ngx_http_gray_stage_document(ngx_http_gray_staging_t *st)
 {
     char                          why[NGX_HTTP_GRAY_STAGE_REASON];
+    ngx_uint_t                    paused;
     ngx_http_gray_state_t        *state;
     const ngx_http_gray_world_t  *world;
 
     state = st->state;
     world = st->world;
+    paused = (state->stage == NGX_HTTP_GRAY_STAGE_PAUSED);
 
     if (state->wish != NGX_HTTP_GRAY_WISH_NONE
         && ngx_http_gray_move_fulfilled(st))
@@ -222,6 +221,14 @@ ngx_http_gray_stage_document(ngx_http_gray_staging_t *st)
         return 0;
     }
 
+    /* other shares, by another variant's weight: as if it were its own */
+
+    if (world->rest != state->rest) {
+        state->rest = world->rest;
+        state->from = world->revision;
+        state->moved = 1;
+    }
+
     if (world->promoted) {
         ngx_http_gray_move_abort(st, NGX_HTTP_GRAY_CAUSE_MANUAL,
                                   "the variant is the baseline now");
@@ -233,18 +240,13 @@ ngx_http_gray_stage_document(ngx_http_gray_staging_t *st)
         return 0;
     }
 
-    if (!world->enabled && state->stage != NGX_HTTP_GRAY_STAGE_PAUSED) {
+    if (!world->enabled && !paused) {
         ngx_http_gray_move_pause(st, NGX_HTTP_GRAY_CAUSE_MANUAL,
                                   "the release was disabled");
         return 0;
     }
 
-    /* until the wish is fulfilled, what was there before may be there, too */
-
-    if (world->weight == state->weight
-        || (state->wish == NGX_HTTP_GRAY_WISH_WEIGHT
-            && world->weight == state->old_weight))
-    {
+    if (!ngx_http_gray_stage_set(st)) {
         return 1;
     }
 
@@ -253,17 +255,41 @@ ngx_http_gray_stage_document(ngx_http_gray_staging_t *st)
                     (double) world->weight / 10000,
                     (unsigned long) world->revision);
 
-    state->wish = NGX_HTTP_GRAY_WISH_NONE;
-    state->weight = world->weight;
-    state->from = world->revision;
-    state->moved = 1;
-
-    if (state->stage != NGX_HTTP_GRAY_STAGE_PAUSED) {
+    if (!paused) {
         ngx_http_gray_move_pause(st, NGX_HTTP_GRAY_CAUSE_MANUAL, why);
         return 0;
     }
 
     state->serial++;
+
+    return 1;
+}
+
+
+/* 1 where an operator has set the weight: then that is what it is */
+
+static ngx_uint_t
+ngx_http_gray_stage_set(ngx_http_gray_staging_t *st)
+{
+    ngx_http_gray_state_t        *state;
+    const ngx_http_gray_world_t  *world;
+
+    state = st->state;
+    world = st->world;
+
+    /* until the wish is fulfilled, what was there before may be there, too */
+
+    if (world->weight == state->weight
+        || (state->wish == NGX_HTTP_GRAY_WISH_WEIGHT
+            && world->weight == state->old_weight))
+    {
+        return 0;
+    }
+
+    state->wish = NGX_HTTP_GRAY_WISH_NONE;
+    state->weight = world->weight;
+    state->from = world->revision;
+    state->moved = 1;
 
     return 1;
 }
@@ -287,7 +313,7 @@ ngx_http_gray_stage_replan(ngx_http_gray_staging_t *st)
     state->weight = st->world->weight;
     state->wish = NGX_HTTP_GRAY_WISH_NONE;
     state->from = st->world->revision;
-    state->step = ngx_http_gray_stage_step_at(st, state->weight);
+    state->step = ngx_http_gray_steps_at(st, state->weight);
     state->requests = 0;
     state->held = 0;
 
@@ -329,7 +355,7 @@ static ngx_uint_t
 ngx_http_gray_stage_guarded(ngx_http_gray_staging_t *st,
     const ngx_http_gray_guards_tick_t *tick)
 {
-    ngx_uint_t                       n, watch;
+    ngx_uint_t                       n;
     ngx_http_gray_event_t           *event;
     ngx_http_gray_state_t           *state;
     const ngx_http_gray_plan_t      *plan;
@@ -347,12 +373,7 @@ ngx_http_gray_stage_guarded(ngx_http_gray_staging_t *st,
 
     ngx_http_gray_stage_guard(plan, state, verdict.guard, &standing);
 
-    /* what was seen of an incident is not held against it afterwards */
-
-    if (verdict.both) {
-        watch = plan->guard[verdict.guard].watch;
-        ngx_http_gray_evidence_init(&state->guards.evidence[watch]);
-    }
+    ngx_http_gray_guards_forgive(plan, &state->guards, &verdict);
 
     n = st->outcomes->events;
 
@@ -385,125 +406,6 @@ ngx_http_gray_stage_guarded(ngx_http_gray_staging_t *st,
     event->evidence = standing.evidence;
 
     return 1;
-}
-
-
-static void
-ngx_http_gray_stage_advance(ngx_http_gray_staging_t *st)
-{
-    char                         why[NGX_HTTP_GRAY_STAGE_REASON];
-    ngx_uint_t                   next;
-    ngx_http_gray_state_t       *state;
-    const ngx_http_gray_step_t  *step;
-
-    state = st->state;
-
-    if (state->stage == NGX_HTTP_GRAY_STAGE_SCHEDULED) {
-
-        if (!ngx_http_gray_move_blocked(st, 0)) {
-            ngx_http_gray_move_enter(st, 0, NGX_HTTP_GRAY_CAUSE_PLAN,
-                                      "the first step");
-        }
-
-        return;
-    }
-
-    step = &st->plan->step[state->step];
-    next = state->step + 1;
-
-    if (state->held < step->hold) {
-        ngx_http_gray_move_wait(st, NGX_HTTP_GRAY_WAITS_NOT, "%s",
-                                 state->reason);
-        return;
-    }
-
-    if (!ngx_http_gray_stage_sure(st)) {
-        ngx_http_gray_move_wait(st, NGX_HTTP_GRAY_WAITS_EVIDENCE, "%s",
-                                 state->reason);
-
-        if (state->held >= step->max_hold) {
-            ngx_http_gray_stage_inconclusive(st);
-        }
-
-        return;
-    }
-
-    if (ngx_http_gray_move_blocked(st, next)) {
-        return;
-    }
-
-    (void) snprintf(why, sizeof(why),
-                    "step %lu of %lu was held for %lu s, %lu requests",
-                    (unsigned long) next, (unsigned long) st->plan->steps,
-                    (unsigned long) (state->held / 1000),
-                    (unsigned long) state->requests);
-
-    ngx_http_gray_stage_next(st, NGX_HTTP_GRAY_CAUSE_PLAN, why);
-}
-
-
-/* has the step seen so much that the next one may come? */
-
-static ngx_uint_t
-ngx_http_gray_stage_sure(ngx_http_gray_staging_t *st)
-{
-    double                       next;
-    const ngx_http_gray_step_t  *step;
-
-    step = &st->plan->step[st->state->step];
-    next = ngx_http_gray_stage_next_percent(st->plan, st->state);
-
-    return (step->weight == 0 || st->state->requests >= step->min_requests)
-           && ngx_http_gray_guards_enough(st->plan, &st->state->guards,
-                                          step->percent, next);
-}
-
-
-/* what is not known never makes it the baseline, nor gives it everybody */
-
-static void
-ngx_http_gray_stage_inconclusive(ngx_http_gray_staging_t *st)
-{
-    char                    why[NGX_HTTP_GRAY_STAGE_REASON];
-    ngx_uint_t              next, last;
-    ngx_http_gray_state_t  *state;
-
-    state = st->state;
-    next = state->step + 1;
-
-    last = (next >= st->plan->steps
-            || st->plan->step[next].weight == NGX_HTTP_GRAY_STAGE_ALL);
-
-    (void) snprintf(why, sizeof(why),
-                    "not enough evidence in step %lu after %lu s, %lu requests"
-                    "%s", (unsigned long) next,
-                    (unsigned long) (state->held / 1000),
-                    (unsigned long) state->requests,
-                    (last && st->plan->on_inconclusive
-                             == NGX_HTTP_GRAY_PLAN_NEXT)
-                    ? ", and without it nothing is promoted" : "");
-
-    if (st->plan->on_inconclusive == NGX_HTTP_GRAY_PLAN_ROLLBACK) {
-        ngx_http_gray_move_rollback(st, NGX_HTTP_GRAY_CAUSE_INCONCLUSIVE,
-                                     why);
-        return;
-    }
-
-    if (st->plan->on_inconclusive == NGX_HTTP_GRAY_PLAN_NEXT && !last) {
-
-        if (!ngx_http_gray_move_blocked(st, next)) {
-            ngx_http_gray_stage_next(st, NGX_HTTP_GRAY_CAUSE_INCONCLUSIVE,
-                                     why);
-        }
-
-        return;
-    }
-
-    /* when it goes on, it has as much time again */
-
-    state->held = st->plan->step[state->step].hold;
-
-    ngx_http_gray_move_pause(st, NGX_HTTP_GRAY_CAUSE_INCONCLUSIVE, why);
 }
 
 
@@ -631,9 +533,9 @@ ngx_http_gray_stage_command(const ngx_http_gray_plan_t *plan,
                                     "enable it first");
         }
 
-        ngx_http_gray_stage_promote(&st,
-                                    command == NGX_HTTP_GRAY_STAGE_FULL, who);
-        return NGX_OK;
+        return ngx_http_gray_stage_promote(&st, command
+                                                == NGX_HTTP_GRAY_STAGE_FULL,
+                                           who);
     }
 }
 
@@ -645,6 +547,14 @@ ngx_http_gray_stage_may_start(ngx_http_gray_staging_t *st)
     ngx_http_gray_state_t  *state;
 
     state = st->state;
+
+    if (state->wish != NGX_HTTP_GRAY_WISH_NONE) {
+        return ngx_http_gray_stage_refuse(st, "the rollout is %s, and the "
+                                "document is not yet what it is to become; "
+                                "try again",
+                                (char *) ngx_http_gray_stages[state->stage]
+                                         .data);
+    }
 
     if (st->plan == NULL) {
         return ngx_http_gray_stage_refuse(st, "the release has no plan: its "
@@ -707,6 +617,7 @@ ngx_http_gray_stage_begin(ngx_http_gray_staging_t *st, const char *who)
     state->started = st->world->time;
     state->entered = st->world->time;
     state->weight = st->world->weight;
+    state->rest = st->world->rest;
     state->from = st->world->revision;
 
     st->outcomes->forget = 1;
@@ -716,139 +627,149 @@ ngx_http_gray_stage_begin(ngx_http_gray_staging_t *st, const char *who)
                                       NGX_HTTP_GRAY_HOOK_STARTED,
                                       "started by %s", who);
 
-    ngx_http_gray_stage_advance(st);
+    ngx_http_gray_steps_advance(st);
 }
 
 
 static void
 ngx_http_gray_stage_resume(ngx_http_gray_staging_t *st, const char *who)
 {
-    ngx_uint_t               step, stage;
-    ngx_http_gray_state_t   *state;
+    uint32_t                weight;
+    ngx_uint_t              step;
+    ngx_http_gray_state_t  *state;
 
     state = st->state;
-
-    if (state->cause == NGX_HTTP_GRAY_CAUSE_GUARD) {
-        ngx_http_gray_guards_afresh(&state->guards);
-    }
-
-    if (st->world->filled > NGX_HTTP_GRAY_STAGE_FULL_FILTER) {
-        st->outcomes->forget = 1;
-    }
-
-    stage = state->before;
     step = state->step;
 
-    (void) ngx_http_gray_move_change(st, stage, NGX_HTTP_GRAY_CAUSE_OPERATOR,
-                                      NGX_HTTP_GRAY_HOOK_RESUMED,
-                                      "resumed by %s", who);
+    ngx_http_gray_stage_accept(st);
 
-    if (stage == NGX_HTTP_GRAY_STAGE_SCHEDULED) {
+    if (state->before == NGX_HTTP_GRAY_STAGE_SCHEDULED) {
+        (void) ngx_http_gray_move_change(st, NGX_HTTP_GRAY_STAGE_SCHEDULED,
+                                          NGX_HTTP_GRAY_CAUSE_OPERATOR,
+                                          NGX_HTTP_GRAY_HOOK_RESUMED,
+                                          "resumed by %s", who);
         return;
     }
 
     /* an operator may have set any weight: it goes on from there */
 
-    if (state->weight != st->plan->step[step].weight) {
-        step = ngx_http_gray_stage_step_at(st, state->weight);
+    if (state->weight != st->plan->step[step].weight
+        && !ngx_http_gray_steps_ahead(st))
+    {
+        step = ngx_http_gray_steps_at(st, state->weight);
+    }
 
-        if (step != state->step) {
-            state->step = step;
-            state->entered = st->world->time;
-            state->held = 0;
-            state->requests = 0;
-        }
+    if (step != state->step) {
+        ngx_http_gray_move_step(st, step);
+    }
 
-        state->stage = (st->plan->step[step].weight == NGX_HTTP_GRAY_STAGE_ALL)
-                       ? NGX_HTTP_GRAY_STAGE_BAKING
-                       : NGX_HTTP_GRAY_STAGE_RUNNING;
+    weight = st->plan->step[step].weight;
 
-        ngx_http_gray_move_wish(st, NGX_HTTP_GRAY_WISH_WEIGHT,
-                                 st->plan->step[step].weight);
+    (void) ngx_http_gray_move_change(st, ngx_http_gray_move_stage(weight),
+                                      NGX_HTTP_GRAY_CAUSE_OPERATOR,
+                                      NGX_HTTP_GRAY_HOOK_RESUMED,
+                                      "resumed by %s", who);
+
+    if (state->weight != weight) {
+        ngx_http_gray_move_wish(st, NGX_HTTP_GRAY_WISH_WEIGHT, weight);
+    }
+}
+
+
+/* who goes on after a pause has seen what it was for */
+
+static void
+ngx_http_gray_stage_accept(ngx_http_gray_staging_t *st)
+{
+    (void) ngx_http_gray_stage_set(st);
+
+    if (st->world->filled > NGX_HTTP_GRAY_STAGE_FULL_FILTER) {
+        st->outcomes->forget = 1;
+    }
+
+    /* keys that are forgotten would count again for what they did before */
+
+    if (st->outcomes->forget
+        || st->state->cause == NGX_HTTP_GRAY_CAUSE_GUARD)
+    {
+        ngx_http_gray_guards_afresh(&st->state->guards);
     }
 }
 
 
 /* over gates, windows and evidence: an operator takes it upon himself */
 
-static void
+static ngx_int_t
 ngx_http_gray_stage_promote(ngx_http_gray_staging_t *st, ngx_uint_t full,
     const char *who)
 {
-    char                    why[NGX_HTTP_GRAY_STAGE_REASON];
-    ngx_uint_t              next;
-    ngx_http_gray_state_t  *state;
+    char                         why[NGX_HTTP_GRAY_STAGE_REASON];
+    ngx_uint_t                   next, end, paused;
+    ngx_http_gray_state_t       *state;
+    const ngx_http_gray_plan_t  *plan;
 
+    plan = st->plan;
     state = st->state;
+    paused = (state->stage == NGX_HTTP_GRAY_STAGE_PAUSED);
+
+    /* "full" leads to all of them: by the last step, or as the baseline */
+
+    end = plan->steps - 1;
+
+    if (plan->step[end].weight < NGX_HTTP_GRAY_STAGE_ALL
+        && plan->on_success == NGX_HTTP_GRAY_PLAN_PROMOTE)
+    {
+        end = plan->steps;
+    }
+
+    /* a step that is about to come is the next one: do not take two */
+
+    if (!paused && state->wish == NGX_HTTP_GRAY_WISH_WEIGHT) {
+
+        if (!full || state->step >= end) {
+            return NGX_OK;
+        }
+
+        return ngx_http_gray_stage_refuse(st, "the weight of step %lu is "
+                                "being set; try again",
+                                (unsigned long) state->step + 1);
+    }
+
+    if (paused) {
+        ngx_http_gray_stage_accept(st);
+
+    } else if (st->world->weight != state->weight) {
+        return ngx_http_gray_stage_refuse(st, "the weight was changed by "
+                                "revision %lu a moment ago; try again",
+                                (unsigned long) st->world->revision);
+    }
 
     next = (state->stage == NGX_HTTP_GRAY_STAGE_SCHEDULED
-            || (state->stage == NGX_HTTP_GRAY_STAGE_PAUSED
-                && state->before == NGX_HTTP_GRAY_STAGE_SCHEDULED))
-           ? 0 : state->step + 1;
+            || (paused && state->before == NGX_HTTP_GRAY_STAGE_SCHEDULED)
+            || (paused && ngx_http_gray_steps_ahead(st)))
+           ? state->step : state->step + 1;
 
-    if (full && next < st->plan->steps) {
-        next = st->plan->steps - 1;
+    if (full) {
 
-        if (st->plan->step[next].weight < NGX_HTTP_GRAY_STAGE_ALL) {
-            next = st->plan->steps;
+        if (next > end && !paused) {
+            return NGX_OK;
         }
+
+        next = end;
     }
 
     state->approved = ngx_max(state->approved, next + 1);
 
-    if (state->stage == NGX_HTTP_GRAY_STAGE_PAUSED
-        && state->cause == NGX_HTTP_GRAY_CAUSE_GUARD)
-    {
-        ngx_http_gray_guards_afresh(&state->guards);
-    }
-
     (void) snprintf(why, sizeof(why), "promoted by %s", who);
 
-    if (next < st->plan->steps) {
+    if (next < plan->steps) {
         ngx_http_gray_move_enter(st, next, NGX_HTTP_GRAY_CAUSE_OPERATOR, why);
-        return;
+
+    } else {
+        ngx_http_gray_move_succeed(st, NGX_HTTP_GRAY_CAUSE_OPERATOR, why);
     }
 
-    ngx_http_gray_move_succeed(st, NGX_HTTP_GRAY_CAUSE_OPERATOR, why);
-}
-
-
-static void
-ngx_http_gray_stage_next(ngx_http_gray_staging_t *st,
-    ngx_http_gray_cause_e cause, const char *why)
-{
-    if (st->state->step + 1 < st->plan->steps) {
-        ngx_http_gray_move_enter(st, st->state->step + 1, cause, why);
-        return;
-    }
-
-    ngx_http_gray_move_succeed(st, cause, why);
-}
-
-
-/* the last step that is not above a weight, nor behind a gate */
-
-static ngx_uint_t
-ngx_http_gray_stage_step_at(ngx_http_gray_staging_t *st, uint32_t weight)
-{
-    ngx_uint_t                   i, at;
-    const ngx_http_gray_step_t  *step;
-
-    at = 0;
-
-    for (i = 0; i < st->plan->steps; i++) {
-        step = &st->plan->step[i];
-
-        if (i && step->gate && st->state->approved <= i) {
-            break;
-        }
-
-        if (step->weight <= weight) {
-            at = i;
-        }
-    }
-
-    return at;
+    return NGX_OK;
 }
 
 
@@ -859,23 +780,9 @@ ngx_http_gray_stage_guard(const ngx_http_gray_plan_t *plan,
 {
     ngx_http_gray_guards_standing(plan, &state->guards, i,
                                   (double) state->weight / 10000,
-                                  ngx_http_gray_stage_next_percent(plan,
+                                  ngx_http_gray_steps_percent(plan,
                                                                    state),
                                   standing);
-}
-
-
-/* of the step that comes; the last one leads to all of them */
-
-static double
-ngx_http_gray_stage_next_percent(const ngx_http_gray_plan_t *plan,
-    const ngx_http_gray_state_t *state)
-{
-    ngx_uint_t  next;
-
-    next = state->step + 1;
-
-    return next < plan->steps ? plan->step[next].percent : 100;
 }
 
 

@@ -110,8 +110,9 @@ typedef struct {
     uint32_t                         old_weight; /* when the wish was made */
     uint32_t                         moved;      /* the weight: 1 when that is
                                                     seen, 2 a tick later */
-    uint32_t                         cold;       /* unsigned  cold:1; in a
+    uint32_t                         cold;       /* ms that are left of the
                                                     warmup */
+    uint32_t                         rest;       /* the baseline's weight */
     uint64_t                         wished;     /* revision, likewise */
     uint64_t                         from;       /* revision from which on a
                                                     decision is of the step */
