@@ -179,7 +179,7 @@ static ngx_uint_t
 ngx_http_gray_stage_document(ngx_http_gray_staging_t *st)
 {
     char                          why[NGX_HTTP_GRAY_STAGE_REASON];
-    ngx_uint_t                    paused;
+    ngx_uint_t                    paused, set;
     ngx_http_gray_state_t        *state;
     const ngx_http_gray_world_t  *world;
 
@@ -240,13 +240,15 @@ ngx_http_gray_stage_document(ngx_http_gray_staging_t *st)
         return 0;
     }
 
+    set = ngx_http_gray_stage_set(st);
+
     if (!world->enabled && !paused) {
         ngx_http_gray_move_pause(st, NGX_HTTP_GRAY_CAUSE_MANUAL,
                                   "the release was disabled");
         return 0;
     }
 
-    if (!ngx_http_gray_stage_set(st)) {
+    if (!set) {
         return 1;
     }
 
@@ -597,15 +599,18 @@ ngx_http_gray_stage_may_start(ngx_http_gray_staging_t *st)
 static void
 ngx_http_gray_stage_begin(ngx_http_gray_staging_t *st, const char *who)
 {
+    uint32_t                      stage;
     uint64_t                      serial;
     ngx_http_gray_state_t        *state;
     ngx_http_gray_guards_tick_t   tick;
 
     state = st->state;
+    stage = state->stage;
     serial = state->serial;
 
     ngx_memzero(state, sizeof(ngx_http_gray_state_t));
 
+    state->stage = stage;
     state->serial = serial;
     state->plan = st->plan->id;
     ngx_memcpy(state->variant, st->plan->variant, sizeof(state->variant));

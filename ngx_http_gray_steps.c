@@ -53,6 +53,14 @@ ngx_http_gray_steps_advance(ngx_http_gray_staging_t *st)
         return;
     }
 
+    /* who has come to a gate stays there, whatever comes to light meanwhile */
+
+    if (state->waits == NGX_HTTP_GRAY_WAITS_GATE
+        && ngx_http_gray_move_blocked(st, next))
+    {
+        return;
+    }
+
     if (!ngx_http_gray_steps_sure(st)) {
 
         if (state->held >= step->max_hold) {
