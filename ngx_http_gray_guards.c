@@ -193,7 +193,7 @@ ngx_http_gray_guards_look(const ngx_http_gray_plan_t *plan,
     ngx_http_gray_guards_t *guards, ngx_uint_t i,
     const ngx_http_gray_guards_tick_t *tick)
 {
-    double                            keep;
+    double                            keep, value;
     ngx_uint_t                        k, watch;
     ngx_http_gray_seen_t              grown, *seen;
     ngx_http_gray_known_t            *known;
@@ -225,31 +225,37 @@ ngx_http_gray_guards_look(const ngx_http_gray_plan_t *plan,
         switch (guard->kind) {
 
         case NGX_HTTP_GRAY_GUARD_RELATIVE:
-            (void) ngx_http_gray_evidence_relative(evidence, &counts,
-                                                   guard->max_ratio,
-                                                   guard->floor, tick->moved);
+            value = ngx_http_gray_evidence_relative(evidence, &counts,
+                                                    guard->max_ratio,
+                                                    guard->floor, tick->moved);
             break;
 
         case NGX_HTTP_GRAY_GUARD_LATENCY:
-            (void) ngx_http_gray_evidence_relative(evidence, &counts, 1, 0,
-                                                   tick->moved);
+            value = ngx_http_gray_evidence_relative(evidence, &counts, 1, 0,
+                                                    tick->moved);
             break;
 
         case NGX_HTTP_GRAY_GUARD_SHARE:
             counts.share = tick->share;
-            (void) ngx_http_gray_evidence_share(evidence, &counts,
-                                                tick->moved);
+            value = ngx_http_gray_evidence_share(evidence, &counts,
+                                                 tick->moved);
             break;
 
         default: /* NGX_HTTP_GRAY_GUARD_ABSOLUTE, NGX_HTTP_GRAY_GUARD_SLOW */
-            (void) ngx_http_gray_evidence_absolute(evidence, &counts,
-                                                   guard->max, tick->moved);
+            value = ngx_http_gray_evidence_absolute(evidence, &counts,
+                                                    guard->max, tick->moved);
 
             keep = exp(-tick->seconds / NGX_HTTP_GRAY_GUARDS_RECENT);
 
             known->recent = known->recent * keep + counts.baseline;
             known->recent_bad = known->recent_bad * keep
                                 + counts.bad_baseline;
+        }
+
+        /* what is no number any more would stay so, and is no evidence */
+
+        if (!isfinite(value)) {
+            ngx_http_gray_evidence_init(evidence);
         }
 
         ngx_http_gray_guards_inform(plan, guards, i, &counts, tick->seconds);
