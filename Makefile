@@ -69,6 +69,9 @@ differential: ## N random requests, decided by a slow evaluator, too
 sim: ## thousands of rollouts: the table of docs/statistics.md
 	@util/sim
 
+property: ## EVENTS (10000000) random events on rollouts, and what must hold
+	@EVENTS=$(or $(EVENTS),10000000) SEED=$(or $(SEED),1) util/property
+
 fuzz: ## the fuzz targets, TIME seconds in all
 	@LINES=1 TIME=$(or $(TIME),600) util/fuzz
 
@@ -94,5 +97,5 @@ clean: ## remove build/
 	rm -rf build
 
 .PHONY: help build install demo test unit check asan static valgrind bench \
-	bench-writes bench-scrape bench-rules differential sim fuzz \
+	bench-writes bench-scrape bench-rules differential sim property fuzz \
 	reliability coverage torture soak count devices clean
