@@ -72,7 +72,8 @@ typedef struct {
     ngx_http_gray_world_t           world;       /* as that revision has it */
     char                            testers[NGX_HTTP_GRAY_TESTERS];
     void                           *keep;        /* of ngx_http_gray_keep.h */
-    void                           *applying;    /* of ngx_http_gray_rollout.c */
+    void                           *applying;    /* of what a rollout wishes
+                                                    for, under way, or NULL */
     ngx_msec_t                      kept;        /* likewise: when it was */
     void                           *notify;      /* hooks under way in this
                                                     process, or NULL */

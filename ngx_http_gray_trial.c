@@ -20,10 +20,10 @@
  * of times.  A plan that is not the one of the state is not counted by.
  *
  * Keys.  Where the unit is a key, only its first bad request counts, for each
- * watch.  Which keys these were is kept in a Bloom filter of four bits a key: it
- * holds no key, cannot be asked for one, and is right but for the chance that
- * it takes a new key for an old one, less than 1 in 16 while it is not half
- * full; that happens to both arms alike.  For the split, new keys are counted
+ * watch.  Which keys these were is kept in a Bloom filter of four bits a key:
+ * it holds no key, cannot be asked for one, and is right but for the chance
+ * that it takes a new key for an old one, less than 1 in 16 while it is not
+ * half full; that happens to both arms alike.  For the split, new keys are counted
  * of a sixteenth of all, lest they fill it.
  */
 
