@@ -23,8 +23,8 @@
  * watch.  Which keys these were is kept in a Bloom filter of four bits a key:
  * it holds no key, cannot be asked for one, and is right but for the chance
  * that it takes a new key for an old one, less than 1 in 16 while it is not
- * half full; that happens to both arms alike.  For the split, new keys are counted
- * of a sixteenth of all, lest they fill it.
+ * half full; that happens to both arms alike.  For the split, new keys are
+ * counted of a sixteenth of all, lest they fill it.
  */
 
 
