@@ -7,19 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <math.h>
-
-#include "ngx_http_gray_allocation.h"
+#include "ngx_http_gray_figure.h"
 #include "ngx_http_gray_report.h"
-
-
-/* ln E above which E is not told from any other that is enormous */
-
-#define NGX_HTTP_GRAY_REPORT_ENORMOUS  690.0
-
-/* 2^53: numbers up to that are counts */
-
-#define NGX_HTTP_GRAY_REPORT_WHOLE     9007199254740992.0
 
 
 /* what is known of a rollout, to be put into JSON */
@@ -62,24 +51,10 @@ static ngx_int_t ngx_http_gray_report_standing(ngx_http_gray_json_t *json,
     const ngx_http_gray_guard_t *guard, const ngx_http_gray_standing_t *s);
 static ngx_int_t ngx_http_gray_report_latency(ngx_http_gray_json_t *json,
     const ngx_http_gray_guard_t *guard, const ngx_http_gray_standing_t *s);
-static ngx_http_gray_json_t *ngx_http_gray_report_counts(
-    const ngx_http_gray_seen_t *seen);
-static ngx_http_gray_json_t *ngx_http_gray_report_count(uint64_t requests,
-    uint64_t bad);
 static ngx_http_gray_json_t *ngx_http_gray_report_info(
     const ngx_http_gray_standing_t *standing);
 static ngx_http_gray_json_t *ngx_http_gray_report_history(
     const ngx_http_gray_report_t *report);
-static double ngx_http_gray_report_exp(double evidence);
-static double ngx_http_gray_report_percent(uint32_t buckets);
-static ngx_int_t ngx_http_gray_report_text(ngx_http_gray_json_t *json,
-    const char *key, const char *text);
-static ngx_int_t ngx_http_gray_report_number(ngx_http_gray_json_t *json,
-    const char *key, double number);
-static ngx_int_t ngx_http_gray_report_flag(ngx_http_gray_json_t *json,
-    const char *key, ngx_uint_t flag);
-static ngx_int_t ngx_http_gray_report_time(ngx_http_gray_json_t *json,
-    const char *key, int64_t time);
 
 
 /* by number of ngx_http_gray_guard_e */
@@ -116,31 +91,31 @@ ngx_http_gray_report_event(const ngx_str_t *release,
                                           == NGX_HTTP_GRAY_STAGE_BAKING
                                        ? event->to : event->from);
 
-    if (ngx_http_gray_report_number(json, "id", (double) event->id) != NGX_OK
-        || ngx_http_gray_report_time(json, "time", event->time) != NGX_OK
+    if (ngx_http_gray_figure_number(json, "id", (double) event->id) != NGX_OK
+        || ngx_http_gray_figure_time(json, "time", event->time) != NGX_OK
         || ngx_http_gray_json_add(json, "release",
                                   ngx_http_gray_json_string(release->data,
                                                             release->len))
            != NGX_OK
-        || ngx_http_gray_report_text(json, "event",
+        || ngx_http_gray_figure_text(json, "event",
                               (char *) ngx_http_gray_hooks[event->hook].data)
            != NGX_OK
-        || ngx_http_gray_report_text(json, "from",
+        || ngx_http_gray_figure_text(json, "from",
                              (char *) ngx_http_gray_stages[event->from].data)
            != NGX_OK
-        || ngx_http_gray_report_text(json, "to",
+        || ngx_http_gray_figure_text(json, "to",
                                (char *) ngx_http_gray_stages[event->to].data)
            != NGX_OK
-        || ngx_http_gray_report_text(json, "cause",
+        || ngx_http_gray_figure_text(json, "cause",
                             (char *) ngx_http_gray_causes[event->cause].data)
            != NGX_OK
-        || ngx_http_gray_report_number(json, "step",
+        || ngx_http_gray_figure_number(json, "step",
                                        begun ? (double) event->step + 1 : -1)
            != NGX_OK
-        || ngx_http_gray_report_number(json, "weight",
-                                 ngx_http_gray_report_percent(event->weight))
+        || ngx_http_gray_figure_number(json, "weight",
+                                 ngx_http_gray_figure_percent(event->weight))
            != NGX_OK
-        || ngx_http_gray_report_text(json, "reason", event->reason) != NGX_OK
+        || ngx_http_gray_figure_text(json, "reason", event->reason) != NGX_OK
         || ngx_http_gray_report_fired(json, event) != NGX_OK)
     {
         ngx_http_gray_json_free(json);
@@ -165,14 +140,14 @@ ngx_http_gray_report_fired(ngx_http_gray_json_t *json,
 
     guard = ngx_http_gray_json_object();
 
-    if (ngx_http_gray_report_text(guard, "name", event->guard) != NGX_OK
+    if (ngx_http_gray_figure_text(guard, "name", event->guard) != NGX_OK
         || ngx_http_gray_json_add(guard, "counts",
-                                  ngx_http_gray_report_counts(&event->seen))
+                                  ngx_http_gray_figure_counts(&event->seen))
            != NGX_OK
-        || ngx_http_gray_report_number(guard, "value", event->value) != NGX_OK
-        || ngx_http_gray_report_number(guard, "limit", event->limit) != NGX_OK
-        || ngx_http_gray_report_number(guard, "e_value",
-                                   ngx_http_gray_report_exp(event->evidence))
+        || ngx_http_gray_figure_number(guard, "value", event->value) != NGX_OK
+        || ngx_http_gray_figure_number(guard, "limit", event->limit) != NGX_OK
+        || ngx_http_gray_figure_number(guard, "e_value",
+                                   ngx_http_gray_figure_exp(event->evidence))
            != NGX_OK)
     {
         ngx_http_gray_json_free(guard);
@@ -261,22 +236,22 @@ ngx_http_gray_report_stage(ngx_http_gray_json_t *json,
                                                      report->release->len))
         != NGX_OK
         || ngx_http_gray_report_variant(json, report) != NGX_OK
-        || ngx_http_gray_report_text(json, "state",
+        || ngx_http_gray_figure_text(json, "state",
                             (char *) ngx_http_gray_stages[state->stage].data)
            != NGX_OK
-        || ngx_http_gray_report_text(json, "substate",
+        || ngx_http_gray_figure_text(json, "substate",
                                      state->waits
                              ? (char *) ngx_http_gray_waits[state->waits].data
                              : "")
            != NGX_OK
-        || ngx_http_gray_report_text(json, "cause",
+        || ngx_http_gray_figure_text(json, "cause",
                                      state->since
                             ? (char *) ngx_http_gray_causes[state->cause].data
                             : "")
            != NGX_OK
-        || ngx_http_gray_report_text(json, "reason", state->reason) != NGX_OK
-        || ngx_http_gray_report_time(json, "since", state->since) != NGX_OK
-        || ngx_http_gray_report_time(json, "started", state->started)
+        || ngx_http_gray_figure_text(json, "reason", state->reason) != NGX_OK
+        || ngx_http_gray_figure_time(json, "since", state->since) != NGX_OK
+        || ngx_http_gray_figure_time(json, "started", state->started)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -306,15 +281,15 @@ ngx_http_gray_report_variant(ngx_http_gray_json_t *json,
         unit = plan->key ? "key" : "request";
     }
 
-    if (ngx_http_gray_report_text(json, "variant", variant) != NGX_OK
-        || ngx_http_gray_report_text(json, "unit", unit) != NGX_OK)
+    if (ngx_http_gray_figure_text(json, "variant", variant) != NGX_OK
+        || ngx_http_gray_figure_text(json, "unit", unit) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     /* what is known of the keys is of use to who counts by them */
 
-    return ngx_http_gray_report_number(json, "filter_filled",
+    return ngx_http_gray_figure_number(json, "filter_filled",
                                        report->filled);
 }
 
@@ -345,22 +320,22 @@ ngx_http_gray_report_step(ngx_http_gray_json_t *json,
         held = (double) state->held / 1000;
     }
 
-    if (ngx_http_gray_report_number(json, "weight",
-                                 ngx_http_gray_report_percent(state->weight))
+    if (ngx_http_gray_figure_number(json, "weight",
+                                 ngx_http_gray_figure_percent(state->weight))
         != NGX_OK
-        || ngx_http_gray_report_number(json, "step", step) != NGX_OK
-        || ngx_http_gray_report_time(json, "step_since",
+        || ngx_http_gray_figure_number(json, "step", step) != NGX_OK
+        || ngx_http_gray_figure_time(json, "step_since",
                                      report->begun ? state->entered : 0)
            != NGX_OK
-        || ngx_http_gray_report_number(json, "held_seconds", held) != NGX_OK
-        || ngx_http_gray_report_number(json, "hold_seconds",
+        || ngx_http_gray_figure_number(json, "held_seconds", held) != NGX_OK
+        || ngx_http_gray_figure_number(json, "hold_seconds",
                                        of ? (double) of->hold / 1000 : -1)
            != NGX_OK
-        || ngx_http_gray_report_number(json, "max_hold_seconds",
+        || ngx_http_gray_figure_number(json, "max_hold_seconds",
                                        of ? (double) of->max_hold / 1000 : -1)
            != NGX_OK
-        || ngx_http_gray_report_number(json, "requests", requests) != NGX_OK
-        || ngx_http_gray_report_number(json, "min_requests",
+        || ngx_http_gray_figure_number(json, "requests", requests) != NGX_OK
+        || ngx_http_gray_figure_number(json, "min_requests",
                                        of ? (double) of->min_requests : -1)
            != NGX_OK)
     {
@@ -389,15 +364,15 @@ ngx_http_gray_report_steps(const ngx_http_gray_report_t *report)
         step = &report->plan->step[i];
         item = ngx_http_gray_json_object();
 
-        if (ngx_http_gray_report_number(item, "weight", step->percent)
+        if (ngx_http_gray_figure_number(item, "weight", step->percent)
             != NGX_OK
-            || ngx_http_gray_report_text(item, "gate",
+            || ngx_http_gray_figure_text(item, "gate",
                                          step->gate ? "manual" : "")
                != NGX_OK
-            || ngx_http_gray_report_flag(item, "rising",
+            || ngx_http_gray_figure_flag(item, "rising",
                                          step->weight > before)
                != NGX_OK
-            || ngx_http_gray_report_flag(item, "current",
+            || ngx_http_gray_figure_flag(item, "current",
                                          step == report->step)
                != NGX_OK)
         {
@@ -452,12 +427,12 @@ ngx_http_gray_report_next(const ngx_http_gray_report_t *report)
 
     json = ngx_http_gray_json_object();
 
-    if (ngx_http_gray_report_text(json, "action", action) != NGX_OK
-        || ngx_http_gray_report_number(json, "weight", weight) != NGX_OK
-        || ngx_http_gray_report_text(json, "waits_for",
+    if (ngx_http_gray_figure_text(json, "action", action) != NGX_OK
+        || ngx_http_gray_figure_number(json, "weight", weight) != NGX_OK
+        || ngx_http_gray_figure_text(json, "waits_for",
                                      ngx_http_gray_report_waits(report))
            != NGX_OK
-        || ngx_http_gray_report_number(json, "hold_left_seconds", left)
+        || ngx_http_gray_figure_number(json, "hold_left_seconds", left)
            != NGX_OK)
     {
         ngx_http_gray_json_free(json);
@@ -510,11 +485,11 @@ ngx_http_gray_report_pending(const ngx_http_gray_state_t *state)
 
     json = ngx_http_gray_json_object();
 
-    if (ngx_http_gray_report_text(json, "change",
+    if (ngx_http_gray_figure_text(json, "change",
                                   ngx_http_gray_report_wishes[state->wish])
         != NGX_OK
-        || ngx_http_gray_report_number(json, "weight",
-                                 ngx_http_gray_report_percent(state->weight))
+        || ngx_http_gray_figure_number(json, "weight",
+                                 ngx_http_gray_figure_percent(state->weight))
            != NGX_OK)
     {
         ngx_http_gray_json_free(json);
@@ -571,15 +546,15 @@ ngx_http_gray_report_guard(const ngx_http_gray_report_t *report, ngx_uint_t i)
 
     json = ngx_http_gray_json_object();
 
-    rc = ngx_http_gray_report_text(json, "name", guard->name);
+    rc = ngx_http_gray_figure_text(json, "name", guard->name);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_gray_report_text(json, "kind",
+        rc = ngx_http_gray_figure_text(json, "kind",
                                  ngx_http_gray_report_kinds[guard->kind]);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_gray_report_text(json, "action",
+        rc = ngx_http_gray_figure_text(json, "action",
                                  ngx_http_gray_report_actions[guard->action]);
     }
 
@@ -622,24 +597,24 @@ ngx_http_gray_report_standing(ngx_http_gray_json_t *json,
     }
 
     if (ngx_http_gray_json_add(json, "counts",
-                               s ? ngx_http_gray_report_counts(&s->seen)
+                               s ? ngx_http_gray_figure_counts(&s->seen)
                                  : ngx_http_gray_json_null())
         != NGX_OK
-        || ngx_http_gray_report_number(json, "value", s ? s->value : -1)
+        || ngx_http_gray_figure_number(json, "value", s ? s->value : -1)
            != NGX_OK
-        || ngx_http_gray_report_number(json, "limit", s ? s->limit : limit)
+        || ngx_http_gray_figure_number(json, "limit", s ? s->limit : limit)
            != NGX_OK
-        || ngx_http_gray_report_number(json, "e_value",
-                              s ? ngx_http_gray_report_exp(s->evidence) : -1)
+        || ngx_http_gray_figure_number(json, "e_value",
+                              s ? ngx_http_gray_figure_exp(s->evidence) : -1)
            != NGX_OK
-        || ngx_http_gray_report_number(json, "fires_at",
-                                s ? ngx_http_gray_report_exp(s->needed) : -1)
+        || ngx_http_gray_figure_number(json, "fires_at",
+                                s ? ngx_http_gray_figure_exp(s->needed) : -1)
            != NGX_OK
         || ngx_http_gray_json_add(json, "info",
                                   s ? ngx_http_gray_report_info(s)
                                     : ngx_http_gray_json_null())
            != NGX_OK
-        || ngx_http_gray_report_text(json, "text", s ? s->text : "")
+        || ngx_http_gray_figure_text(json, "text", s ? s->text : "")
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -664,7 +639,7 @@ ngx_http_gray_report_latency(ngx_http_gray_json_t *json,
                   ? (double) s->slow[i] : -1;
     }
 
-    if (ngx_http_gray_report_number(json, "quantile",
+    if (ngx_http_gray_figure_number(json, "quantile",
                                     s ? guard->quantile[s->quantile] : -1)
         != NGX_OK)
     {
@@ -673,57 +648,14 @@ ngx_http_gray_report_latency(ngx_http_gray_json_t *json,
 
     limits = ngx_http_gray_json_object();
 
-    if (ngx_http_gray_report_number(limits, "canary", slow[1]) != NGX_OK
-        || ngx_http_gray_report_number(limits, "baseline", slow[0]) != NGX_OK)
+    if (ngx_http_gray_figure_number(limits, "canary", slow[1]) != NGX_OK
+        || ngx_http_gray_figure_number(limits, "baseline", slow[0]) != NGX_OK)
     {
         ngx_http_gray_json_free(limits);
         return NGX_ERROR;
     }
 
     return ngx_http_gray_json_add(json, "slower_than_ms", limits);
-}
-
-
-static ngx_http_gray_json_t *
-ngx_http_gray_report_counts(const ngx_http_gray_seen_t *seen)
-{
-    ngx_http_gray_json_t  *json;
-
-    json = ngx_http_gray_json_object();
-
-    if (ngx_http_gray_json_add(json, "canary",
-                               ngx_http_gray_report_count(seen->canary,
-                                                          seen->bad_canary))
-        != NGX_OK
-        || ngx_http_gray_json_add(json, "baseline",
-                               ngx_http_gray_report_count(seen->baseline,
-                                                         seen->bad_baseline))
-           != NGX_OK)
-    {
-        ngx_http_gray_json_free(json);
-        return NULL;
-    }
-
-    return json;
-}
-
-
-static ngx_http_gray_json_t *
-ngx_http_gray_report_count(uint64_t requests, uint64_t bad)
-{
-    ngx_http_gray_json_t  *json;
-
-    json = ngx_http_gray_json_object();
-
-    if (ngx_http_gray_report_number(json, "requests", (double) requests)
-        != NGX_OK
-        || ngx_http_gray_report_number(json, "bad", (double) bad) != NGX_OK)
-    {
-        ngx_http_gray_json_free(json);
-        return NULL;
-    }
-
-    return json;
 }
 
 
@@ -740,11 +672,11 @@ ngx_http_gray_report_info(const ngx_http_gray_standing_t *standing)
 
     json = ngx_http_gray_json_object();
 
-    if (ngx_http_gray_report_number(json, "have", ngx_max(standing->info, 0))
+    if (ngx_http_gray_figure_number(json, "have", ngx_max(standing->info, 0))
         != NGX_OK
-        || ngx_http_gray_report_number(json, "needed", standing->info_needed)
+        || ngx_http_gray_figure_number(json, "needed", standing->info_needed)
            != NGX_OK
-        || ngx_http_gray_report_number(json, "seconds_left",
+        || ngx_http_gray_figure_number(json, "seconds_left",
                                        standing->seconds)
            != NGX_OK)
     {
@@ -787,85 +719,4 @@ ngx_http_gray_report_history(const ngx_http_gray_report_t *report)
     }
 
     return json;
-}
-
-
-static double
-ngx_http_gray_report_exp(double evidence)
-{
-    return exp(ngx_min(evidence, NGX_HTTP_GRAY_REPORT_ENORMOUS));
-}
-
-
-static double
-ngx_http_gray_report_percent(uint32_t buckets)
-{
-    return (double) buckets * 100 / NGX_HTTP_GRAY_BUCKETS;
-}
-
-
-/* null where it is empty */
-
-static ngx_int_t
-ngx_http_gray_report_text(ngx_http_gray_json_t *json, const char *key,
-    const char *text)
-{
-    return ngx_http_gray_json_add(json, key,
-                                  *text == '\0'
-                                  ? ngx_http_gray_json_null()
-                                  : ngx_http_gray_json_string((u_char *) text,
-                                                         ngx_strlen(text)));
-}
-
-
-/* whole ones as they are, others to 6 digits; null where it is less than 0 */
-
-static ngx_int_t
-ngx_http_gray_report_number(ngx_http_gray_json_t *json, const char *key,
-    double number)
-{
-    char  text[32];
-
-    if (!(number >= 0)) {
-        return ngx_http_gray_json_add(json, key, ngx_http_gray_json_null());
-    }
-
-    if (number != floor(number) || number > NGX_HTTP_GRAY_REPORT_WHOLE) {
-        (void) snprintf(text, sizeof(text), "%.6g", number);
-        number = strtod(text, NULL);
-    }
-
-    return ngx_http_gray_json_add(json, key,
-                                  ngx_http_gray_json_number(number));
-}
-
-
-static ngx_int_t
-ngx_http_gray_report_flag(ngx_http_gray_json_t *json, const char *key,
-    ngx_uint_t flag)
-{
-    return ngx_http_gray_json_add(json, key, ngx_http_gray_json_boolean(flag));
-}
-
-
-/* RFC 3339; null for the beginning of the epoch, which is none */
-
-static ngx_int_t
-ngx_http_gray_report_time(ngx_http_gray_json_t *json, const char *key,
-    int64_t time)
-{
-    u_char    text[sizeof("1970-01-01T00:00:00Z")];
-    ngx_tm_t  tm;
-
-    if (time == 0) {
-        return ngx_http_gray_json_add(json, key, ngx_http_gray_json_null());
-    }
-
-    ngx_gmtime((time_t) time, &tm);
-
-    ngx_sprintf(text, "%4d-%02d-%02dT%02d:%02d:%02dZ%Z",
-                tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
-                tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec);
-
-    return ngx_http_gray_report_text(json, key, (char *) text);
 }
