@@ -373,7 +373,8 @@ ngx_http_gray_report_steps(const ngx_http_gray_report_t *report)
                                          step->weight > before)
                != NGX_OK
             || ngx_http_gray_figure_flag(item, "current",
-                                         step == report->step)
+                                         report->active
+                                         && step == report->step)
                != NGX_OK)
         {
             ngx_http_gray_json_free(item);
