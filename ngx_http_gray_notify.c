@@ -9,6 +9,9 @@
  * long to wait after a failure, is known to this process alone.  Another one
  * that takes over begins at once, and with what was not told yet.  So an event
  * comes at least once, and twice where a process goes while it posts.
+ *
+ * Once all are told that is kept in the file, too: rollouts write it when
+ * something happens, and every few seconds only while they are under way.
  */
 
 
@@ -16,6 +19,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_keep.h"
 #include "ngx_http_gray_notify.h"
 #include "ngx_http_gray_post.h"
 #include "ngx_http_gray_report.h"
@@ -41,17 +45,20 @@ typedef struct {
 } ngx_http_gray_notify_hook_t;
 
 
+static ngx_uint_t ngx_http_gray_notify_left(ngx_http_gray_release_t *release);
+static void ngx_http_gray_notify_told(ngx_http_gray_release_t *release,
+    ngx_uint_t i, uint64_t id, ngx_http_gray_trial_record_t *record);
 static ngx_http_gray_notify_hook_t *ngx_http_gray_notify_create(
     ngx_http_gray_release_t *release);
 static void ngx_http_gray_notify_cleanup(void *data);
 static void ngx_http_gray_notify_hook(ngx_http_gray_notify_hook_t *hook,
     const ngx_http_gray_plan_t *plan,
-    const ngx_http_gray_trial_record_t *record, ngx_log_t *log);
+    ngx_http_gray_trial_record_t *record, ngx_log_t *log);
 static void ngx_http_gray_notify_plan(ngx_http_gray_notify_hook_t *hook,
     const ngx_http_gray_plan_t *plan);
 static const ngx_http_gray_event_t *ngx_http_gray_notify_next(
     ngx_http_gray_notify_hook_t *hook, ngx_uint_t on,
-    const ngx_http_gray_trial_record_t *record, ngx_log_t *log);
+    ngx_http_gray_trial_record_t *record, ngx_log_t *log);
 static ngx_uint_t ngx_http_gray_notify_old(ngx_http_gray_notify_hook_t *hook,
     const ngx_http_gray_event_t *event, ngx_log_t *log);
 static void ngx_http_gray_notify_send(ngx_http_gray_notify_hook_t *hook,
@@ -72,7 +79,7 @@ ngx_http_gray_notify_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
     ngx_http_gray_notify_hook_t   *hooks;
     ngx_http_gray_trial_record_t   record;
 
-    if (ngx_exiting || release->trial == NULL
+    if (ngx_http_gray_notify_left(release)
         || ngx_http_gray_trial_word(release->trial) == 0)
     {
         return;
@@ -87,7 +94,7 @@ ngx_http_gray_notify_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
 
     for (i = n; i < NGX_HTTP_GRAY_PLAN_HOOKS; i++) {
         if (record.told[i] < record.events) {
-            ngx_http_gray_trial_told(release->trial, i, record.events);
+            ngx_http_gray_notify_told(release, i, record.events, &record);
         }
     }
 
@@ -101,6 +108,34 @@ ngx_http_gray_notify_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
         if (hooks[i].post == NULL && record.told[i] < record.events) {
             ngx_http_gray_notify_hook(&hooks[i], plan, &record, log);
         }
+    }
+}
+
+
+/*
+ * Not in a process that is on its way out, nor where an upgraded nginx has
+ * taken over from the state directory.
+ */
+
+static ngx_uint_t
+ngx_http_gray_notify_left(ngx_http_gray_release_t *release)
+{
+    return ngx_exiting || release->trial == NULL
+           || ngx_http_gray_shm_outdated(release->zone)
+           || (release->zone->journals && ngx_http_gray_release_upgraded());
+}
+
+
+/* "record" is what there was a moment ago */
+
+static void
+ngx_http_gray_notify_told(ngx_http_gray_release_t *release, ngx_uint_t i,
+    uint64_t id, ngx_http_gray_trial_record_t *record)
+{
+    ngx_http_gray_trial_told(release->trial, i, id);
+
+    if (id >= record->events) {
+        ngx_http_gray_keep_write(release, NULL, NULL);
     }
 }
 
@@ -161,7 +196,7 @@ ngx_http_gray_notify_cleanup(void *data)
 static void
 ngx_http_gray_notify_hook(ngx_http_gray_notify_hook_t *hook,
     const ngx_http_gray_plan_t *plan,
-    const ngx_http_gray_trial_record_t *record, ngx_log_t *log)
+    ngx_http_gray_trial_record_t *record, ngx_log_t *log)
 {
     const ngx_http_gray_event_t  *event;
 
@@ -207,7 +242,7 @@ ngx_http_gray_notify_plan(ngx_http_gray_notify_hook_t *hook,
 
 static const ngx_http_gray_event_t *
 ngx_http_gray_notify_next(ngx_http_gray_notify_hook_t *hook, ngx_uint_t on,
-    const ngx_http_gray_trial_record_t *record, ngx_log_t *log)
+    ngx_http_gray_trial_record_t *record, ngx_log_t *log)
 {
     uint64_t                      id, told, lost;
     const ngx_http_gray_event_t  *event, *found;
@@ -244,7 +279,7 @@ ngx_http_gray_notify_next(ngx_http_gray_notify_hook_t *hook, ngx_uint_t on,
     }
 
     if (id - 1 > told) {
-        ngx_http_gray_trial_told(hook->release->trial, hook->i, id - 1);
+        ngx_http_gray_notify_told(hook->release, hook->i, id - 1, record);
     }
 
     return found;
@@ -330,8 +365,6 @@ ngx_http_gray_notify_done(void *data, ngx_int_t rc, const char *why)
         return;
     }
 
-    ngx_http_gray_trial_told(hook->release->trial, hook->i, hook->id);
-
     if (hook->failures) {
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "gray: release \"%V\": %s was told of event %uL, after "
@@ -345,26 +378,28 @@ ngx_http_gray_notify_done(void *data, ngx_int_t rc, const char *why)
 }
 
 
-/* one after another, without a tick between them, until all are told */
+/* one after another, without a tick between them */
 
 static void
 ngx_http_gray_notify_more(ngx_http_gray_notify_hook_t *hook, ngx_log_t *log)
 {
+    const ngx_http_gray_plan_t    *plan;
     ngx_http_gray_release_t       *release;
     ngx_http_gray_trial_record_t   record;
 
     release = hook->release;
-
-    if (ngx_exiting || ngx_http_gray_shm_outdated(release->zone)
-        || release->plan == NULL || hook->i >= release->plan->hooks)
-    {
-        return;
-    }
+    plan = release->plan;
 
     ngx_http_gray_trial_record(release->trial, &record);
+    ngx_http_gray_notify_told(release, hook->i, hook->id, &record);
 
-    if (record.told[hook->i] < record.events) {
-        ngx_http_gray_notify_hook(hook, release->plan, &record, log);
+    record.told[hook->i] = ngx_max(record.told[hook->i], hook->id);
+
+    if (record.told[hook->i] < record.events
+        && plan && hook->i < plan->hooks
+        && !ngx_http_gray_notify_left(release))
+    {
+        ngx_http_gray_notify_hook(hook, plan, &record, log);
     }
 }
 

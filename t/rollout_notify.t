@@ -603,6 +603,25 @@ sub killed {
     is((told('gone', 1))[-1], '3 pause',
        'what was not delivered outlives a restart');
 
+    # what was told, where nothing goes on that is kept from time to time
+
+    action('gone', 'abort');
+
+    my $file = $t->dir . '/state/gone.rollout';
+    my $inode = (stat $file)[1];
+
+    wait_until(sub { (stat $file)[1] != $inode });
+
+    $t->stop;
+    $t->start;
+
+    action('gone', 'start');
+
+    wait_until(sub { (told('gone', 1))[-1] eq '6 step' });
+
+    is(join(', ', (told('gone', 1))[-3 .. -1]),
+       '4 aborted, 5 started, 6 step', 'and so does what was delivered');
+
     $t->finish;
 
     return;
