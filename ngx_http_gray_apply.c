@@ -21,13 +21,16 @@ struct ngx_http_gray_apply_s {
     ngx_http_gray_commit_t     *commit;
     ngx_http_gray_apply_pt      done;       /* NULL: nobody is interested */
     void                       *data;
-    uint64_t                    revision;   /* that it makes */
+    uint64_t                    revision;   /* that it makes, */
+    uint32_t                    wish;       /* of what was wished for then */
+    uint32_t                    weight;
     char                        reason[NGX_HTTP_GRAY_STAGE_REASON];
 };
 
 
 static ngx_int_t ngx_http_gray_apply_prepare(ngx_http_gray_apply_t *apply,
     const char **why, char *buf, size_t size);
+static ngx_uint_t ngx_http_gray_apply_holds(ngx_http_gray_commit_t *commit);
 static ngx_int_t ngx_http_gray_apply_build(ngx_http_gray_apply_t *apply,
     ngx_http_gray_state_t *state, ngx_http_gray_json_t *current,
     ngx_str_t *text, const char **why, char *buf, size_t size);
@@ -116,6 +119,8 @@ ngx_http_gray_apply_prepare(ngx_http_gray_apply_t *apply, const char **why,
     free(snapshot.text.data);
 
     apply->revision = snapshot.revision + 1;
+    apply->wish = state.wish;
+    apply->weight = state.weight;
 
     rc = ngx_http_gray_apply_build(apply, &state, current, &text, why, buf,
                                    size);
@@ -140,6 +145,7 @@ ngx_http_gray_apply_prepare(ngx_http_gray_apply_t *apply, const char **why,
     commit->word = snapshot.word;
     commit->text = text;
     commit->origin = NGX_HTTP_GRAY_API;
+    commit->holds = ngx_http_gray_apply_holds;
     commit->done = ngx_http_gray_apply_done;
     commit->data = apply;
 
@@ -152,6 +158,22 @@ ngx_http_gray_apply_prepare(ngx_http_gray_apply_t *apply, const char **why,
     }
 
     return NGX_DONE;
+}
+
+
+/* it may have waited for the lock, and another thing be wished for by now */
+
+static ngx_uint_t
+ngx_http_gray_apply_holds(ngx_http_gray_commit_t *commit)
+{
+    ngx_http_gray_apply_t  *apply;
+    ngx_http_gray_state_t   state;
+
+    apply = commit->data;
+
+    ngx_http_gray_trial_read(apply->release->trial, &state);
+
+    return state.wish == apply->wish && state.weight == apply->weight;
 }
 
 

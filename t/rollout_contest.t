@@ -1,0 +1,184 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# Actions of a rollout while others hold what they need: the lock of the state
+# directory, without which the document cannot be changed, or that of the zone.
+# Who asked for it may be gone meanwhile.
+
+use strict;
+use warnings;
+
+use FindBin;
+use Fcntl;
+use Test::More;
+
+use lib "$FindBin::Bin/lib";
+use Test::Gray;
+use Test::Gray::Halt;
+use Test::Gray::Process;
+
+
+my $t = Test::Gray->new->config(<<'END')->start;
+worker_processes 2;
+
+http {
+    gray_zone  gray 2m state=state;
+
+    upstream app_v1 { server 127.0.0.1:1; }
+    upstream app_v2 { server 127.0.0.1:2; }
+
+    gray_release app {
+        zone     gray;
+        variant  stable app_v1;
+        variant  canary app_v2;
+    }
+
+    server {
+        listen  127.0.0.1:%%PORT%%;
+        listen  127.0.0.1:%%PORT_each%% reuseport;
+
+        location /gray/  { gray_admin; }
+        location = /pid  { return 200 $pid; }
+    }
+}
+END
+
+my $release = '/gray/releases/app';
+my $rollout = "$release/rollout";
+
+sub post { return $t->api('POST', "$rollout/$_[0]") }
+sub state_of { return $t->api('GET', $rollout)->{json}{state} }
+sub weight { return $t->api('GET', $release)->{json}{variants}{canary}{weight} }
+sub text { return Test::Gray::HTTP::request_text('POST', "$rollout/$_[0]",
+                                                 []) }
+
+my @steps = map { { weight => $_ } } 1 .. 20;
+
+is($t->api('PATCH', $release, { rollout => {
+       variant => 'canary', hold => '1h', max_hold => '1h', cooldown => '0s',
+       steps => \@steps,
+   } })->{status}, 200, 'a plan');
+is(post('start')->{status}, 200, 'start');
+is(weight(), 1, 'its weight');
+
+
+# -- somebody else writes to the directory
+
+# as struct flock is on 64 bits: type, whence, start, length
+
+my $held = pack 's s x4 q q i x4', F_WRLCK, 0, 0, 1, 0;
+my $free = pack 's s x4 q q i x4', F_UNLCK, 0, 0, 1, 0;
+
+open my $lock, '+<', $t->dir . '/state/.lock' or die "state/.lock: $!\n";
+fcntl $lock, F_SETLK, $held or die "fcntl: $!\n";
+
+my $r = post('promote');
+
+is($r->{status}, 503, 'held: promote');
+like($r->{json}{detail},
+     qr/^the rollout has changed, but its document could not be, which is tri/,
+     'held: what has happened');
+is($r->{headers}{'retry-after'}, 1, 'held: it may be asked again');
+is(weight(), 1, 'held: no weight yet');
+is($t->api('GET', $rollout)->{json}{step}, 2, 'held: but a step');
+
+fcntl $lock, F_SETLK, $free or die "fcntl: $!\n";
+ok(wait_until(sub { weight() == 2 }), 'free: the weight comes by itself');
+
+# clients that do not wait for it: some leave at once, some a bit later
+
+fcntl $lock, F_SETLK, $held or die "fcntl: $!\n";
+
+my @connections = map {
+    my $connection = $t->http->connect;
+
+    $connection->send(text('promote'));
+    $connection;
+} 1 .. 4;
+
+close $_->{socket} for @connections[0, 1];
+ok(wait_until(sub { $t->api('GET', $rollout)->{json}{step} == 3 }),
+   'gone: it is done all the same');
+close $_->{socket} for @connections[2, 3];
+
+fcntl $lock, F_SETLK, $free or die "fcntl: $!\n";
+ok(wait_until(sub { weight() == 3 }), 'gone: the weight, too');
+
+# what waits for the lock is not done any more, once it is not wished for
+
+my $stale = 0;
+
+for my $round (1 .. 10) {
+    my $weight = weight();
+    my $step = $t->api('GET', $rollout)->{json}{step};
+
+    last if $step == @steps;
+
+    fcntl $lock, F_SETLK, $held or die "fcntl: $!\n";
+
+    my $connection = $t->http->connect;
+
+    $connection->send(text('promote'));
+    wait_until(sub { $t->api('GET', $rollout)->{json}{step} == $step + 1 })
+        or die "it is not promoted\n";
+    die "it is not paused\n" if post('pause')->{status} != 200;
+
+    fcntl $lock, F_SETLK, $free or die "fcntl: $!\n";
+    $connection->receive('POST');
+
+    $stale++ if weight() != $weight;
+
+    die "it is not resumed\n" if post('resume')->{status} != 200;
+    wait_until(sub { weight() == $weight + 1 }) or die "no weight\n";
+}
+
+is($stale, 0, 'paused: no weight is set after that');
+
+@connections = map {
+    my $connection = $t->http->connect;
+
+    $connection->send(text($_));
+    $connection;
+} map { ('rollback', 'abort') } 1 .. 10;
+
+my @statuses = sort map { $_->receive('POST')->{status} } @connections;
+
+is_deeply([ grep { $_ != 200 && $_ != 409 } @statuses ], [],
+          'all at once: each is answered');
+ok(wait_until(sub { state_of() =~ /^(?:aborted|idle)$/ }), 'it has ended') or diag($t->get($rollout)->{body} . $t->get($release)->{body});
+
+
+# -- a worker stands still with the lock of the zone, and is killed
+
+SKIP: {
+    my ($worker) = $t->workers;
+
+    skip('no worker can be halted here', 1)
+        if $ENV{TEST_NGINX_WRAPPER}
+           || !can_halt($worker, 'ngx_http_gray_shm_unlock');
+
+    my $each = $t->http('each')->each_worker(2, '/pid');
+
+    ($worker, my $connection) = %$each;
+
+    my ($other) = map { $each->{$_} } grep { $_ ne $worker } keys %$each;
+
+    halt_at($worker, 'ngx_http_gray_shm_unlock');
+    $connection->send(text('start'));
+    ok(wait_halted($worker), 'a worker stands still');
+
+    $other->send(text('start'));
+    $r = $other->receive('POST');
+
+    is($r->{status}, 503, 'another has to wait');
+    like($r->{body}, qr/another process writes to the zone \\"gray\\" for/,
+         'as it says');
+
+    $t->kill_worker('KILL', $worker);
+    is(post('start')->{status}, 200, 'the lock is free');
+    ok(wait_until(sub { state_of() eq 'running' && weight() == 1 }),
+       'it runs');
+}
+
+$t->done;
