@@ -76,6 +76,9 @@ static void ngx_http_gray_keep_saved(void *data);
 static void ngx_http_gray_keep_say(ngx_http_gray_keep_t *keep);
 static void ngx_http_gray_keep_tell(ngx_http_gray_keep_waiter_t *waiting,
     ngx_int_t rc);
+static ngx_int_t ngx_http_gray_keep_take_locked(
+    ngx_http_gray_release_t *release,
+    const ngx_http_gray_trial_record_t *record);
 static ngx_int_t ngx_http_gray_keep_load(const char *path,
     ngx_http_gray_keep_file_t *file);
 
@@ -396,7 +399,6 @@ ngx_http_gray_keep_read(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
     ngx_int_t                    rc;
     ngx_http_gray_keep_t        *keep;
-    ngx_http_gray_state_t        state;
     ngx_http_gray_keep_file_t   *file;
 
     if (release->zone->journals == NULL) {
@@ -420,19 +422,11 @@ ngx_http_gray_keep_read(ngx_http_gray_release_t *release, ngx_log_t *log)
                       keep->path);
     }
 
-    if (rc == NGX_OK && ngx_http_gray_trial_word(release->trial)) {
-        ngx_http_gray_trial_read(release->trial, &state);
-
-        if (file->record.state.serial <= state.serial) {
-            rc = NGX_DECLINED;
-        }
-    }
-
     if (rc == NGX_OK) {
         rc = ngx_http_gray_shm_lock(release->zone);
 
         if (rc == NGX_OK) {
-            ngx_http_gray_trial_restore_locked(release->trial, &file->record);
+            rc = ngx_http_gray_keep_take_locked(release, &file->record);
             ngx_http_gray_shm_unlock(release->zone);
         }
     }
@@ -440,6 +434,28 @@ ngx_http_gray_keep_read(ngx_http_gray_release_t *release, ngx_log_t *log)
     free(file);
 
     return rc;
+}
+
+
+/* another worker may have done so meanwhile, and have gone on */
+
+static ngx_int_t
+ngx_http_gray_keep_take_locked(ngx_http_gray_release_t *release,
+    const ngx_http_gray_trial_record_t *record)
+{
+    ngx_http_gray_state_t  state;
+
+    if (ngx_http_gray_trial_word(release->trial)) {
+        ngx_http_gray_trial_read(release->trial, &state);
+
+        if (record->state.serial <= state.serial) {
+            return NGX_DECLINED;
+        }
+    }
+
+    ngx_http_gray_trial_restore_locked(release->trial, record);
+
+    return NGX_OK;
 }
 
 

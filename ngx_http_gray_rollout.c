@@ -73,13 +73,21 @@ static void ngx_http_gray_rollout_end(ngx_http_gray_rollout_t *rollout,
 
 
 void
+ngx_http_gray_rollout_init(ngx_http_gray_release_t *release, ngx_log_t *log)
+{
+    if (release->trial) {
+        (void) ngx_http_gray_rollout_restore(release, log);
+    }
+}
+
+
+void
 ngx_http_gray_rollout_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
     ngx_http_gray_rollout_scene_t  scene;
 
     if (release->trial == NULL
-        || (ngx_http_gray_trial_word(release->trial) == 0
-            && ngx_http_gray_rollout_restore(release, log) != NGX_OK))
+        || ngx_http_gray_rollout_restore(release, log) != NGX_OK)
     {
         return;
     }
@@ -153,6 +161,10 @@ ngx_http_gray_rollout_restore(ngx_http_gray_release_t *release, ngx_log_t *log)
     ngx_int_t                       rc;
     ngx_http_gray_rollout_scene_t   scene;
 
+    if (ngx_http_gray_trial_word(release->trial)) {
+        return NGX_OK;
+    }
+
     rc = ngx_http_gray_keep_read(release, log);
 
     if (rc == NGX_OK || rc == NGX_AGAIN) {
@@ -163,6 +175,12 @@ ngx_http_gray_rollout_restore(ngx_http_gray_release_t *release, ngx_log_t *log)
         || ngx_http_gray_rollout_scene(release, &scene, log) != NGX_OK)
     {
         return NGX_AGAIN;
+    }
+
+    /* another worker was faster */
+
+    if (scene.word) {
+        return NGX_OK;
     }
 
     ngx_memzero(&scene.state, sizeof(ngx_http_gray_state_t));
@@ -180,16 +198,15 @@ static void
 ngx_http_gray_rollout_lost(ngx_http_gray_release_t *release,
     ngx_http_gray_rollout_scene_t *scene)
 {
-    ngx_http_gray_state_t  *state;
-    ngx_http_gray_event_t  *event;
+    ngx_http_gray_state_t     *state;
+    ngx_http_gray_event_t     *event;
+    ngx_http_gray_outcomes_t   none;
 
     static const char reason[] = "its state could not be read, see the error "
                                  "log; abort it, or resume it from the weight "
                                  "that there is";
 
     state = &scene->state;
-
-    /* of no plan: so it is taken up by the one that there is */
 
     ngx_memcpy(state->variant, release->plan->variant, sizeof(state->variant));
     ngx_memcpy(state->reason, reason, sizeof(reason));
@@ -214,6 +231,12 @@ ngx_http_gray_rollout_lost(ngx_http_gray_release_t *release,
     event->value = -1;
 
     scene->outcomes.events = 1;
+
+    /* it is of no plan, so it is taken up by the one that there is */
+
+    ngx_http_gray_stage_tick(release->plan, state, &scene->world, &none);
+
+    event->step = state->step;
 }
 
 
@@ -400,9 +423,7 @@ ngx_http_gray_rollout_command(ngx_http_gray_rollout_t *rollout)
         return NGX_ABORT;
     }
 
-    if (ngx_http_gray_trial_word(release->trial) == 0
-        && ngx_http_gray_rollout_restore(release, log) != NGX_OK)
-    {
+    if (ngx_http_gray_rollout_restore(release, log) != NGX_OK) {
         return ngx_http_gray_rollout_wait(rollout,
                                           NGX_HTTP_GRAY_ROLLOUT_PATIENCE);
     }

@@ -58,6 +58,10 @@ ngx_int_t ngx_http_gray_rollout_start(ngx_http_gray_rollout_t *rollout);
 /* who has started it is gone: what has begun goes on */
 void ngx_http_gray_rollout_leave(ngx_http_gray_rollout_t *rollout);
 
+/* in a worker that begins: where the zone is new, what was kept comes back */
+void ngx_http_gray_rollout_init(ngx_http_gray_release_t *release,
+    ngx_log_t *log);
+
 /* one tick of a release, in the worker whose turn it is */
 void ngx_http_gray_rollout_tick(ngx_http_gray_release_t *release,
     ngx_log_t *log);

@@ -38,7 +38,9 @@ ngx_int_t
 ngx_http_gray_tick_init_process(ngx_http_gray_main_conf_t *gmcf,
     ngx_http_gray_zone_t *zone, ngx_cycle_t *cycle)
 {
-    ngx_http_gray_tick_t  *tick;
+    ngx_uint_t                 i;
+    ngx_http_gray_tick_t      *tick;
+    ngx_http_gray_release_t  **release;
 
     if (!zone->stats) {
         return NGX_OK;
@@ -50,6 +52,14 @@ ngx_http_gray_tick_init_process(ngx_http_gray_main_conf_t *gmcf,
     tick = ngx_pcalloc(cycle->pool, sizeof(ngx_http_gray_tick_t));
     if (tick == NULL) {
         return NGX_ERROR;
+    }
+
+    release = gmcf->releases.elts;
+
+    for (i = 0; i < gmcf->releases.nelts; i++) {
+        if (release[i]->zone == zone) {
+            ngx_http_gray_rollout_init(release[i], cycle->log);
+        }
     }
 
     tick->cycle = cycle;
