@@ -1,0 +1,217 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# Rollouts outlive nginx, where the zone has a state directory: what was
+# answered is so after all processes were killed, and time that nobody has
+# watched, or a clock that was set, moves no step.  A file that cannot be read
+# pauses the rollout.
+
+use strict;
+use warnings;
+
+use FindBin;
+use POSIX ();
+use Test::More;
+use Time::HiRes;
+
+use lib "$FindBin::Bin/lib";
+use Test::Gray;
+use Test::Gray::Clock;
+use Test::Gray::Process;
+use Test::Gray::Rollout;
+
+plan(skip_all => no_clock()) if no_clock();
+
+my $day = 86400;
+my $gap = 5;
+
+my $r = Test::Gray::Rollout->new(clock => 'Test::Gray::Clock',
+                                 releases => [ qw(app window) ]);
+my $window = $r->of('window');
+
+
+sub start { return $r->{clock}->start($r->t) }
+
+
+sub restart {
+    my ($crash, $code) = @_;
+
+    $crash ? $r->t->crash : $r->t->stop;
+    $code->() if $code;
+
+    return start();
+}
+
+
+sub looks {
+    my $is = $r->see;
+
+    return join ' ', map { defined $_ ? $_ : '-' }
+           @$is{qw(state substate cause step weight reason)}, $r->weight,
+           map { $_->{id} } @{ $is->{history} };
+}
+
+
+sub told { return (looks() =~ /^(\w+)/)[0] . ' ' . $r->weight }
+
+
+# -- what was answered is so
+
+my %steps = (steps => [ { weight => 5 }, { weight => 20 }, { weight => 40 },
+                        { weight => 100 } ],
+             hold => '10m', max_hold => '60m', cooldown => '10m');
+
+$r->plan(%steps);
+
+for ([ 'start', 'running 5' ], [ 'pause', 'paused 5' ],
+     [ 'resume', 'running 5' ], [ 'promote', 'running 20' ],
+     [ 'rollback', 'rolled_back 0' ])
+{
+    my ($action, $told) = @$_;
+
+    is($r->act($action)->{status}, 200, $action);
+
+    my $before = looks();
+
+    restart('crash');
+
+    is(told(), $told, '... and all processes are killed: it is so');
+    is(looks(), $before, '... and as it was');
+}
+
+$r->over;
+restart();
+
+like($r->act('start')->{json}{detail}, qr/no plan/,
+     'a plan that is gone is gone');
+
+
+# -- time that nobody has watched
+
+$r->over;
+$r->plan(%steps);
+is($r->act('start')->{status}, 409, 'it cools down over a restart');
+
+$r->plan(%steps, cooldown => '0s');
+is($r->act('start')->{status}, 200, '... as long as the plan says');
+$r->act('promote');
+
+# what is kept is of 5 seconds ago, at most
+
+sub held { return $r->see->{held_seconds} }
+
+$r->becomes(sub { $_[0]{held_seconds} > 2 });
+
+my $before = looks();
+my ($held, $since) = (held(), Time::HiRes::time());
+
+restart();
+is(looks(), $before, 'stopped and started: the same step');
+ok(wait_until(sub { held() > $held }), '... which is held on');
+cmp_ok(held() - $held, '<=', Time::HiRes::time() - $since + 1,
+       '... and nothing is made up for');
+
+# nginx was away for longer than a gap, and the clock says it was an hour
+
+$held = held();
+
+restart(undef, sub {
+    $r->{clock}->set(3600);
+    select undef, undef, undef, $gap + 1;
+});
+
+is(looks(), $before, 'away for an hour: the same step');
+
+my $is = held();
+
+cmp_ok($is, '<=', $held + 1, "... of which no time has passed: $is s");
+ok(wait_until(sub { held() > $is + 1 }), '... until now');
+
+for my $by ($day, -$day, 0) {
+    $is = held();
+    $since = Time::HiRes::time();
+    $r->{clock}->set($by);
+    ok(wait_until(sub { held() > $is + 1 }), "the clock is set by $by s");
+    cmp_ok(held(), '<=', $is + Time::HiRes::time() - $since + 1,
+           '... and time goes on as ever');
+    is(looks(), $before, '... in the same step');
+}
+
+
+# -- a window is by the clock of the day
+
+sub clock { return POSIX::strftime('%H:%M', gmtime(time + $_[0])) }
+
+$window->begin(steps => [ { weight => 10 }, { weight => 20 } ],
+               hold => '0s', min_requests => 0, windows => [
+                   { from => clock(7200), to => clock(10800) } ]);
+$window->becomes('scheduled waiting_window');
+$window->{clock}->set(9000);
+$is = $window->becomes('running 1');
+is($is->{step}, 1, 'the clock comes to a window: it begins');
+$r->{clock}->set(0);
+
+
+# -- files that cannot be read
+
+my $file = $r->t->dir . '/state/app.rollout';
+
+$r->t->expect(qr/rollout" cannot be read/);
+
+my %damage = (
+    'a byte'   => sub { my $text = slurp($file);
+                        substr($text, length($text) / 2, 1) ^= "\1";
+                        return $text },
+    'its end'  => sub { return substr slurp($file), 0, -1 },
+    'all'      => sub { return '' },
+    'the form' => sub { my $text = slurp($file);
+                        substr($text, 0, 1) ^= "\1";
+                        return $text },
+);
+
+for my $what (sort keys %damage) {
+    $r->act('resume');
+
+    my $weight = $r->weight;
+
+    restart('crash', sub {
+        my ($uid, $gid) = (stat $file)[4, 5];
+        my $text = $damage{$what}->();
+
+        open my $fh, '>:raw', $file or die "$file: $!\n";
+        print $fh $text;
+        close $fh or die "$file: $!\n";
+        chown $uid, $gid, $file;
+    });
+
+    my $is = $r->becomes('paused');
+
+    is("$is->{state} $is->{cause}", 'paused lost', "$what is lost: paused");
+    is($r->weight, $weight, '... with the weight that there is');
+    is($is->{step}, 2, '... and the step of it');
+    like($is->{reason}, qr/could not be read.*abort it, or resume it/,
+         '... and it says what to do');
+
+    restart();
+    is($r->see->{cause}, 'lost', '... also after a restart');
+}
+
+is($r->act('resume')->{json}{state}, 'running', 'resumed');
+is($r->weight, 20, '... from there');
+is($r->act('promote')->{json}{step}, 3, '... and on');
+is($r->act('abort')->{json}{state}, 'aborted', 'or aborted');
+is($r->weight, 40, '... where it is');
+
+
+# -- a reload with another size before anybody has looked at the file
+
+$r->over;
+$r->begin(%steps);
+$before = looks();
+restart();
+$r->reload(size => '6m');
+$r->becomes('running');
+is(looks(), $before, 'a start, and a reload at once: it is there');
+
+$r->t->done;
