@@ -364,9 +364,16 @@ static void
 check_gates(life_t *life, const ngx_http_gray_state_t *before,
     ngx_http_gray_command_e command)
 {
+    ngx_uint_t                    i;
     const ngx_http_gray_state_t  *state;
 
     state = &life->state;
+
+    if (command == NGX_HTTP_GRAY_STAGE_RESUME) {
+        for (i = before->step + 1; i <= state->step; i++) {
+            must(!life->world.plan->step[i].gate || life->known.approved > i);
+        }
+    }
 
     if (state->approved <= before->approved) {
         return;
@@ -641,6 +648,7 @@ check_tick(life_t *life, const ngx_http_gray_state_t *before)
     /* no gate opens by itself */
 
     must(state->approved <= before->approved);
+    must(state->approved == 0 || state->plan == before->plan);
 
     if (active(before->stage)) {
         check_manual(life, before);
@@ -653,6 +661,7 @@ check_tick(life_t *life, const ngx_http_gray_state_t *before)
 static void
 check_manual(life_t *life, const ngx_http_gray_state_t *before)
 {
+    ngx_uint_t                    manual;
     const ngx_http_gray_plan_t   *plan;
     const ngx_http_gray_state_t  *state;
     const ngx_http_gray_world_t  *seen;
@@ -687,13 +696,21 @@ check_manual(life_t *life, const ngx_http_gray_state_t *before)
         must(state->stage == NGX_HTTP_GRAY_STAGE_PAUSED);
     }
 
-    if (seen->weight != before->weight
-        && (before->wish != NGX_HTTP_GRAY_WISH_WEIGHT
-            || seen->weight != before->old_weight))
-    {
+    manual = (seen->weight != before->weight
+              && (before->wish != NGX_HTTP_GRAY_WISH_WEIGHT
+                  || seen->weight != before->old_weight));
+
+    if (manual) {
         must(state->stage == NGX_HTTP_GRAY_STAGE_PAUSED);
         must(before->stage == NGX_HTTP_GRAY_STAGE_PAUSED
              || state->cause == NGX_HTTP_GRAY_CAUSE_MANUAL);
+    }
+
+    if (state->stage == NGX_HTTP_GRAY_STAGE_PAUSED
+        && before->stage != NGX_HTTP_GRAY_STAGE_PAUSED
+        && state->cause == NGX_HTTP_GRAY_CAUSE_MANUAL)
+    {
+        must(manual || before->plan != plan->id || !seen->enabled);
     }
 }
 
@@ -822,21 +839,24 @@ check_guard(life_t *life, const ngx_http_gray_event_t *event)
 static void
 check_final(life_t *life, const ngx_http_gray_state_t *before)
 {
+    ngx_uint_t                    there;
     const ngx_http_gray_state_t  *state;
 
     state = &life->state;
+
+    there = (life->seen.weight || life->seen.spread) && !life->seen.promoted;
 
     if (before->stage != NGX_HTTP_GRAY_STAGE_ROLLED_BACK) {
         must(state->stage != NGX_HTTP_GRAY_STAGE_ROLLED_BACK
              || life->outcomes.event[life->outcomes.events - 1].hook
                 == NGX_HTTP_GRAY_HOOK_ROLLBACK);
+        must(state->stage != NGX_HTTP_GRAY_STAGE_ROLLED_BACK
+             || !there
+             || state->wish == NGX_HTTP_GRAY_WISH_ROLLBACK);
         return;
     }
 
-    if (before->wish == NGX_HTTP_GRAY_WISH_ROLLBACK
-        && (life->seen.weight || life->seen.spread)
-        && !life->seen.promoted)
-    {
+    if (before->wish == NGX_HTTP_GRAY_WISH_ROLLBACK && there) {
         must(state->stage == NGX_HTTP_GRAY_STAGE_ROLLED_BACK);
         must(state->wish == NGX_HTTP_GRAY_WISH_ROLLBACK);
     }
