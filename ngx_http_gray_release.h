@@ -20,7 +20,7 @@
 #include "ngx_http_gray_trial.h"
 
 
-#define NGX_HTTP_GRAY_VERSION  "0.3.0"
+#define NGX_HTTP_GRAY_VERSION  "0.4.0"
 
 
 /* bytes of names of rules, for people */
