@@ -605,11 +605,14 @@ sub killed {
 
     # what was told, where nothing goes on that is kept from time to time
 
+    act('gone', 'held');
     action('gone', 'abort');
+    wait_until(sub { (told('gone', 1))[-1] eq '4 aborted' });
 
     my $file = $t->dir . '/state/gone.rollout';
     my $inode = (stat $file)[1];
 
+    $t->write_file('go', '');
     wait_until(sub { (stat $file)[1] != $inode });
 
     $t->stop;
@@ -619,8 +622,9 @@ sub killed {
 
     wait_until(sub { (told('gone', 1))[-1] eq '6 step' });
 
-    is(join(', ', (told('gone', 1))[-3 .. -1]),
-       '4 aborted, 5 started, 6 step', 'and so does what was delivered');
+    is(join(', ', (told('gone', 1))[-4 .. -1]),
+       '3 pause, 4 aborted, 5 started, 6 step',
+       'and so does what was delivered');
 
     $t->finish;
 
