@@ -121,7 +121,7 @@ ngx_http_gray_keep_write(ngx_http_gray_release_t *release,
     }
 
     if (i == NGX_HTTP_GRAY_KEEP_WAITERS) {
-        done(data, NGX_ERROR);
+        done(data, NGX_BUSY);
         return;
     }
 

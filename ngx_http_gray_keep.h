@@ -25,9 +25,10 @@ typedef void (*ngx_http_gray_keep_pt)(void *data, ngx_int_t rc);
 
 /*
  * Writes what the trial is now, by a thread, and calls done(), if it is not
- * NULL: NGX_OK, or NGX_ERROR where it is not durable.  One at a time for a
- * release in this process: what comes meanwhile is written next.  In a zone
- * without a state directory it is done at once.
+ * NULL: NGX_OK; NGX_ERROR where it is not durable; NGX_BUSY where too many
+ * wait for it: try again.  One at a time for a release in this process: what
+ * comes meanwhile is written next.  In a zone without a state directory it is
+ * done at once.
  */
 void ngx_http_gray_keep_write(ngx_http_gray_release_t *release,
     ngx_http_gray_keep_pt done, void *data);

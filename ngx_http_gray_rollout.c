@@ -551,7 +551,7 @@ ngx_http_gray_rollout_fulfilled(void *data, ngx_int_t rc, const char *why)
         break;
     }
 
-    if (rc == NGX_ERROR) {
+    if (rc == NGX_ERROR && rollout->refused[0] == '\0') {
         (void) snprintf(rollout->refused, sizeof(rollout->refused), "%s",
                         why ? why : "memory is short");
     }
@@ -591,7 +591,12 @@ ngx_http_gray_rollout_kept(void *data, ngx_int_t rc)
 {
     ngx_http_gray_rollout_t *rollout = data;
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_BUSY) {
+        rc = ngx_http_gray_rollout_wait(rollout,
+                                        NGX_HTTP_GRAY_ROLLOUT_WRITERS);
+    }
+
+    if (rc != NGX_OK && rc != NGX_DONE) {
         (void) snprintf(rollout->refused, sizeof(rollout->refused),
                         "it cannot be kept in the state directory, see the "
                         "error log");
@@ -603,7 +608,9 @@ ngx_http_gray_rollout_kept(void *data, ngx_int_t rc)
         return;
     }
 
-    ngx_http_gray_rollout_end(rollout, rc);
+    if (rc != NGX_DONE) {
+        ngx_http_gray_rollout_end(rollout, rc);
+    }
 }
 
 
