@@ -28,7 +28,7 @@
 
 
 #define NGX_HTTP_GRAY_KEEP_MAGIC    0x31306c6c6f725f67   /* "g_roll01" */
-#define NGX_HTTP_GRAY_KEEP_WAITERS  4
+#define NGX_HTTP_GRAY_KEEP_WAITERS  16
 
 
 typedef struct {

@@ -8,8 +8,10 @@
  * Rollouts in nginx: a tick of each by the worker whose turn it is, and actions
  * by the worker that got the request.  Both do the same: copy the state, ask
  * ngx_http_gray_stage.c, and write it back under the zone's lock unless another
- * process has done so meanwhile.  Then the document is made what is wished for,
- * and the state is kept in a file; both by threads.
+ * process has done so meanwhile.  Then the state is kept in a file, and the
+ * document is made what is wished for; both by threads.  In that order: if all
+ * processes are killed in between, a change that nobody knows of would look
+ * like one by an operator.
  */
 
 
@@ -27,7 +29,7 @@
 #define NGX_HTTP_GRAY_ROLLOUT_PAUSE     10     /* ms */
 #define NGX_HTTP_GRAY_ROLLOUT_PATIENCE  100    /* ms, for the lock; */
 #define NGX_HTTP_GRAY_ROLLOUT_WRITERS   2000   /* ms, for other writers */
-#define NGX_HTTP_GRAY_ROLLOUT_GAP       5000   /* ms without a tick */
+#define NGX_HTTP_GRAY_ROLLOUT_GAP       1500   /* ms: a tick was left out */
 
 
 /* all that is copied for a tick or an action */
@@ -54,6 +56,7 @@ static ngx_int_t ngx_http_gray_rollout_document(
     ngx_http_gray_release_t *release, ngx_http_gray_rollout_scene_t *scene);
 static ngx_int_t ngx_http_gray_rollout_write(ngx_http_gray_release_t *release,
     ngx_http_gray_rollout_scene_t *scene, ngx_log_t *log);
+static void ngx_http_gray_rollout_apply(void *data, ngx_int_t rc);
 static void ngx_http_gray_rollout_applied(void *data, ngx_int_t rc,
     const char *why);
 static ngx_int_t ngx_http_gray_rollout_try(ngx_http_gray_rollout_t *rollout);
@@ -62,12 +65,12 @@ static ngx_int_t ngx_http_gray_rollout_command(
 static ngx_int_t ngx_http_gray_rollout_wait(ngx_http_gray_rollout_t *rollout,
     ngx_msec_t patience);
 static void ngx_http_gray_rollout_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_gray_rollout_keep(ngx_http_gray_rollout_t *rollout);
+static void ngx_http_gray_rollout_kept(void *data, ngx_int_t rc);
 static ngx_int_t ngx_http_gray_rollout_wishes(
     ngx_http_gray_rollout_t *rollout);
 static void ngx_http_gray_rollout_fulfilled(void *data, ngx_int_t rc,
     const char *why);
-static ngx_int_t ngx_http_gray_rollout_keep(ngx_http_gray_rollout_t *rollout);
-static void ngx_http_gray_rollout_kept(void *data, ngx_int_t rc);
 static void ngx_http_gray_rollout_end(ngx_http_gray_rollout_t *rollout,
     ngx_int_t rc);
 
@@ -84,6 +87,7 @@ ngx_http_gray_rollout_init(ngx_http_gray_release_t *release, ngx_log_t *log)
 void
 ngx_http_gray_rollout_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
+    ngx_uint_t                     wish;
     ngx_http_gray_rollout_scene_t  scene;
 
     if (release->trial == NULL
@@ -130,22 +134,24 @@ ngx_http_gray_rollout_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
         return;
     }
 
+    wish = (scene.state.wish != NGX_HTTP_GRAY_WISH_NONE
+            && release->applying == NULL);
+
+    /* not NULL, lest it is begun again while it begins */
+
+    if (wish) {
+        release->applying = release;
+    }
+
     if (scene.outcomes.events
         || ngx_current_msec - release->kept >= NGX_HTTP_GRAY_ROLLOUT_KEEP)
     {
         release->kept = ngx_current_msec;
-        ngx_http_gray_keep_write(release, NULL, NULL);
-    }
+        ngx_http_gray_keep_write(release, wish ? ngx_http_gray_rollout_apply
+                                               : NULL, release);
 
-    if (scene.state.wish != NGX_HTTP_GRAY_WISH_NONE
-        && release->applying == NULL)
-    {
-        /* not NULL, lest it is begun again while it begins */
-
-        release->applying = release;
-        release->applying = ngx_http_gray_apply(release,
-                                                ngx_http_gray_rollout_applied,
-                                                release);
+    } else if (wish) {
+        ngx_http_gray_rollout_apply(release, NGX_OK);
     }
 }
 
@@ -360,7 +366,21 @@ ngx_http_gray_rollout_write(ngx_http_gray_release_t *release,
 }
 
 
-/* what the document is now is looked at soon, as counting begins with it */
+static void
+ngx_http_gray_rollout_apply(void *data, ngx_int_t rc)
+{
+    ngx_http_gray_release_t *release = data;
+
+    release->applying = ngx_http_gray_apply(release,
+                                            ngx_http_gray_rollout_applied,
+                                            release);
+}
+
+
+/*
+ * What the document is now is looked at soon, as counting begins with it, and
+ * is kept, lest what an operator does next is taken for what was there before.
+ */
 
 static void
 ngx_http_gray_rollout_applied(void *data, ngx_int_t rc, const char *why)
@@ -370,6 +390,7 @@ ngx_http_gray_rollout_applied(void *data, ngx_int_t rc, const char *why)
     release->applying = NULL;
 
     if (rc == NGX_OK) {
+        release->kept = ngx_current_msec - NGX_HTTP_GRAY_ROLLOUT_KEEP;
         ngx_http_gray_rollout_tick(release, ngx_cycle->log);
 
     } else if (rc == NGX_ERROR) {
@@ -449,12 +470,7 @@ ngx_http_gray_rollout_command(ngx_http_gray_rollout_t *rollout)
                                           NGX_HTTP_GRAY_ROLLOUT_PATIENCE);
     }
 
-    /* what was wished for by others before is their concern */
-
-    rollout->since = ngx_current_msec;
-    rollout->step = ngx_http_gray_rollout_wishes;
-
-    return ngx_http_gray_rollout_wishes(rollout);
+    return ngx_http_gray_rollout_keep(rollout);
 }
 
 
@@ -491,81 +507,7 @@ ngx_http_gray_rollout_handler(ngx_event_t *ev)
 }
 
 
-/* the state has changed: now the document, if it is to be another one */
-
-static ngx_int_t
-ngx_http_gray_rollout_wishes(ngx_http_gray_rollout_t *rollout)
-{
-    void  *apply;
-
-    rollout->answer = NGX_DONE;
-    rollout->inside = 1;
-
-    apply = ngx_http_gray_apply(rollout->release,
-                                ngx_http_gray_rollout_fulfilled, rollout);
-
-    rollout->inside = 0;
-
-    if (apply) {
-        rollout->apply = apply;
-        return NGX_DONE;
-    }
-
-    return rollout->answer;
-}
-
-
-static void
-ngx_http_gray_rollout_fulfilled(void *data, ngx_int_t rc, const char *why)
-{
-    ngx_http_gray_rollout_t *rollout = data;
-
-    rollout->apply = NULL;
-
-    switch (rc) {
-
-    case NGX_OK:
-        ngx_http_gray_rollout_tick(rollout->release, ngx_cycle->log);
-
-        rollout->step = ngx_http_gray_rollout_keep;
-        rc = ngx_http_gray_rollout_keep(rollout);
-        break;
-
-    case NGX_AGAIN:
-        rc = ngx_http_gray_rollout_wait(rollout,
-                                        NGX_HTTP_GRAY_ROLLOUT_WRITERS);
-
-        if (rc == NGX_AGAIN) {
-            why = "others change the release all the time";
-            rc = NGX_ERROR;
-        }
-
-        break;
-
-    case NGX_ABORT:
-        why = "nginx was reloaded, and its new workers go on";
-        rc = NGX_ERROR;
-        break;
-
-    default: /* NGX_ERROR */
-        break;
-    }
-
-    if (rc == NGX_ERROR && rollout->refused[0] == '\0') {
-        (void) snprintf(rollout->refused, sizeof(rollout->refused), "%s",
-                        why ? why : "memory is short");
-    }
-
-    if (rollout->inside) {
-        rollout->answer = rc;
-        return;
-    }
-
-    if (rc != NGX_DONE) {
-        ngx_http_gray_rollout_end(rollout, rc);
-    }
-}
-
+/* the state has changed: it is kept, */
 
 static ngx_int_t
 ngx_http_gray_rollout_keep(ngx_http_gray_rollout_t *rollout)
@@ -591,16 +533,106 @@ ngx_http_gray_rollout_kept(void *data, ngx_int_t rc)
 {
     ngx_http_gray_rollout_t *rollout = data;
 
+    /* others of this process are about to be kept */
+
     if (rc == NGX_BUSY) {
-        rc = ngx_http_gray_rollout_wait(rollout,
-                                        NGX_HTTP_GRAY_ROLLOUT_WRITERS);
+        rollout->step = ngx_http_gray_rollout_keep;
+
+        if (ngx_http_gray_rollout_wait(rollout, NGX_HTTP_GRAY_ROLLOUT_WRITERS)
+            == NGX_DONE)
+        {
+            return;
+        }
     }
 
-    if (rc != NGX_OK && rc != NGX_DONE) {
-        (void) snprintf(rollout->refused, sizeof(rollout->refused),
-                        "it cannot be kept in the state directory, see the "
-                        "error log");
+    /* it is so all the same, and the document follows */
+
+    rollout->unkept = (rc != NGX_OK);
+
+    rollout->since = ngx_current_msec;
+    rollout->step = ngx_http_gray_rollout_wishes;
+
+    rc = ngx_http_gray_rollout_wishes(rollout);
+
+    if (rollout->inside) {
+        rollout->answer = rc;
+
+    } else if (rc != NGX_DONE) {
+        ngx_http_gray_rollout_end(rollout, rc);
+    }
+}
+
+
+/* and then the document changes, if it is to be another one */
+
+static ngx_int_t
+ngx_http_gray_rollout_wishes(ngx_http_gray_rollout_t *rollout)
+{
+    void        *apply;
+    ngx_uint_t   inside;
+
+    inside = rollout->inside;
+
+    rollout->answer = NGX_DONE;
+    rollout->inside = 1;
+
+    apply = ngx_http_gray_apply(rollout->release,
+                                ngx_http_gray_rollout_fulfilled, rollout);
+
+    rollout->inside = inside;
+
+    if (apply) {
+        rollout->apply = apply;
+        return NGX_DONE;
+    }
+
+    return rollout->answer;
+}
+
+
+static void
+ngx_http_gray_rollout_fulfilled(void *data, ngx_int_t rc, const char *why)
+{
+    ngx_http_gray_rollout_t *rollout = data;
+
+    rollout->apply = NULL;
+
+    switch (rc) {
+
+    case NGX_OK:
+        rollout->release->kept = ngx_current_msec - NGX_HTTP_GRAY_ROLLOUT_KEEP;
+        ngx_http_gray_rollout_tick(rollout->release, ngx_cycle->log);
+
+        if (rollout->unkept) {
+            why = "it cannot be kept in the state directory, see the error log";
+            rc = NGX_ERROR;
+        }
+
+        break;
+
+    case NGX_AGAIN:
+        rc = ngx_http_gray_rollout_wait(rollout,
+                                        NGX_HTTP_GRAY_ROLLOUT_WRITERS);
+
+        if (rc == NGX_AGAIN) {
+            why = "others change the release all the time";
+            rc = NGX_ERROR;
+        }
+
+        break;
+
+    case NGX_ABORT:
+        why = "nginx was reloaded, and its new workers go on";
         rc = NGX_ERROR;
+        break;
+
+    default: /* NGX_ERROR */
+        break;
+    }
+
+    if (rc == NGX_ERROR) {
+        (void) snprintf(rollout->refused, sizeof(rollout->refused), "%s",
+                        why ? why : "memory is short");
     }
 
     if (rollout->inside) {

@@ -46,6 +46,7 @@ struct ngx_http_gray_rollout_s {
     void                       *apply;
     ngx_event_t                 event;
     ngx_msec_t                  since;
+    ngx_uint_t                  unkept;     /* unsigned  unkept:1; */
     ngx_int_t                   answer;     /* of what has ended at once, */
     ngx_uint_t                  inside;     /* unsigned  inside:1; while it
                                                may */
