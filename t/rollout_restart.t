@@ -214,4 +214,37 @@ $r->reload(size => '6m');
 $r->becomes('running');
 is(looks(), $before, 'a start, and a reload at once: it is there');
 
+# -- killed at the very moment at which the document has changed
+
+my $journal = $r->t->dir . '/state/app.jsonl';
+my $times = 4;
+
+$r->over;
+$r->begin(steps => [ map { { weight => $_ } } 1 .. 20 ], hold => '1s',
+          min_requests => 0, guards => [], on_success => 'keep');
+
+my @found;
+
+for (1 .. $times) {
+    my $size = -s $journal;
+    my $end = time + 5;
+
+    # without a pause, as it is about milliseconds
+
+    1 until -s $journal != $size || time > $end;
+    $r->t->crash;
+    start();
+
+    my $is = $r->see;
+    push @found, $is->{state} . ($is->{step} == $r->weight ? '' : ' wrong')
+                 . ($is->{state} eq 'paused' ? $is->{reason} : '');
+}
+
+is_deeply(\@found, [ ('running') x $times ],
+          'killed when the document has changed: no change by anybody else');
+
+my %steps_of;
+$steps_of{ $_->{document}{variants}{canary}{weight} }++ for $r->journal;
+is_deeply([ grep { $steps_of{$_} > 1 } 1 .. 4 ], [], '... nor once more');
+
 $r->t->done;
