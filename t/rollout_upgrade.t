@@ -1,0 +1,97 @@
+#!/usr/bin/perl
+
+# Copyright (C) the nginx gray module authors
+#
+# The binary is upgraded in the middle of a rollout: there are two masters with
+# a zone each, and one of them moves it.  No step is taken twice, also where the
+# new one is gone again.
+
+use strict;
+use warnings;
+
+use FindBin;
+use Test::More;
+
+use lib "$FindBin::Bin/lib";
+use Test::Gray;
+use Test::Gray::Process;
+use Test::Gray::Rollout;
+
+plan(skip_all => 'a wrapper is not upgraded') if $ENV{TEST_NGINX_WRAPPER};
+
+my $all = 18;
+
+my $r = Test::Gray::Rollout->new(daemon => 'on');
+
+$r->begin(steps => [ map { { weight => $_ } } 1 .. $all ], hold => '1s',
+          min_requests => 0, guards => [], on_success => 'keep');
+
+
+# by the journal, as there may be two that answer
+
+sub lines { return [ map { $_->{document}{variants}{canary}{weight} }
+                     $r->journal ] }
+
+sub comes_to {
+    my ($step, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    ok(wait_until(sub { lines()->[-1] >= $step }), "$name: it goes on")
+        or diag(join ' ', $r->see->{state}, $r->see->{reason});
+
+    return;
+}
+
+
+sub gone {
+    my ($master, @workers) = @_;
+
+    kill 'QUIT', $master;
+    wait_until(sub { !grep { alive($_) } $master, @workers })
+        or die "$master has not ended\n";
+
+    return;
+}
+
+
+comes_to(2, 'one nginx');
+
+# the old one goes
+
+my @workers = $r->t->workers;
+my $old = $r->t->upgrade;
+
+comes_to(5, 'two of them');
+gone($old, @workers);
+comes_to(7, 'the new one alone');
+
+# the new one goes, after a while and at once
+
+for my $steps (2, 1) {
+    $old = $r->t->upgrade;
+
+    my $new = $r->t->master;
+
+    comes_to(lines()->[-1] + $steps, "$steps more with two of them");
+
+    @workers = $r->t->workers;
+    gone($new, @workers);
+    $r->t->{master} = $old;
+    wait_until(sub { ($r->t->read_file('nginx.pid') =~ /(\d+)/)[0] == $old });
+    comes_to(lines()->[-1] + 2, '... the new one is gone');
+}
+
+my $is = $r->becomes('succeeded', 30);
+
+is($is->{state}, 'succeeded', 'it comes to its end') or diag($is->{reason});
+is_deeply(lines(), [ 1 .. $all ], '... each step once');
+is_deeply([ map { $_->{id} } @{ $is->{history} } ],
+          [ reverse $all - 13 .. $all + 2 ], '... and each event');
+
+my @times = map { Test::Gray::Rollout::time_of($_) } $r->journal;
+
+is_deeply([ grep { $times[$_] - $times[$_ - 1] < 0.9 } 1 .. $#times ], [],
+          '... and no two at once');
+
+$r->t->done;
