@@ -169,4 +169,98 @@ rollout_tick(rollout_t *r)
 }
 
 
+/* by an operator */
+
+static ngx_inline void
+set_weight(rollout_t *r, double percent)
+{
+    r->world.weight = (uint32_t) (percent * PERCENT);
+    r->world.rest = NGX_HTTP_GRAY_STAGE_ALL - r->world.weight;
+    r->world.revision++;
+}
+
+
+/* the document becomes what is wished for */
+
+static ngx_inline void
+rollout_fulfil(rollout_t *r)
+{
+    switch (r->state.wish) {
+
+    case NGX_HTTP_GRAY_WISH_NONE:
+        return;
+
+    case NGX_HTTP_GRAY_WISH_PROMOTE:
+        r->world.promoted = 1;
+        r->world.weight = 0;
+        break;
+
+    case NGX_HTTP_GRAY_WISH_ROLLBACK:
+        r->world.weight = 0;
+        r->world.spread = 0;
+        break;
+
+    default: /* NGX_HTTP_GRAY_WISH_WEIGHT */
+        r->world.weight = r->state.weight;
+    }
+
+    r->world.rest = NGX_HTTP_GRAY_STAGE_ALL - r->world.weight;
+    r->world.revision++;
+}
+
+
+/* ticks, each with what it wishes for, and so many requests of each arm */
+
+static ngx_inline void
+rollout_pass(rollout_t *r, ngx_uint_t seconds, uint64_t n)
+{
+    while (seconds--) {
+        rollout_fulfil(r);
+
+        r->canary.step += n;
+        r->canary.all += n;
+        r->baseline.step += n;
+        r->baseline.all += n;
+
+        rollout_tick(r);
+    }
+}
+
+
+/* "STAGE SUBSTATE N: REASON", where N is the step, from 1 on */
+
+static ngx_inline void
+rollout_text(const rollout_t *r, char *text, size_t size)
+{
+    const ngx_http_gray_state_t  *state;
+
+    state = &r->state;
+
+    (void) snprintf(text, size, "%s%s%s %u: %s",
+                    (char *) ngx_http_gray_stages[state->stage].data,
+                    state->waits ? " " : "",
+                    (char *) ngx_http_gray_waits[state->waits].data,
+                    state->step + 1, state->reason);
+}
+
+
+static ngx_inline void
+assert_rollout_at(const char *file, int line, const rollout_t *r,
+    const char *expected)
+{
+    char  found[NGX_HTTP_GRAY_STAGE_REASON + 64];
+
+    rollout_text(r, found, sizeof(found));
+
+    if (strcmp(found, expected) != 0) {
+        fail_msg("%s:%d:\nfound:    %s\nexpected: %s", file, line, found,
+                 expected);
+    }
+}
+
+
+#define assert_rollout(r, expected)                                           \
+    assert_rollout_at(__FILE__, __LINE__, (r), (expected))
+
+
 #endif /* _ROLLOUT_H_INCLUDED_ */
