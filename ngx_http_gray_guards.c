@@ -17,9 +17,10 @@
  * earlier ticks only: it is known before the requests that are judged by it.
  * Limits are edges of buckets, as it is whole buckets that a histogram tells.
  *
- * The baseline is bad, too, where of its requests of the last half minute or so
- * more are bad than is allowed, and not just one or two: an incident of both
- * arms comes to both at once, while an old one is over.
+ * The baseline is bad, too, where of its requests of this tick, or of the last
+ * half minute or so, more are bad than is allowed, and not just one or two: an
+ * incident of both arms comes to both at once, while an old one is over.  Where
+ * there is much traffic a tick is enough for a guard, so it must be for that.
  */
 
 
@@ -54,7 +55,9 @@ static double ngx_http_gray_guards_value(const ngx_http_gray_plan_t *plan,
     const ngx_http_gray_guards_t *guards, ngx_uint_t i);
 static double ngx_http_gray_guards_fires(const ngx_http_gray_plan_t *plan);
 static ngx_uint_t ngx_http_gray_guards_both(const ngx_http_gray_plan_t *plan,
-    const ngx_http_gray_guards_t *guards, ngx_uint_t i);
+    const ngx_http_gray_guards_t *guards, ngx_uint_t i,
+    const ngx_http_gray_guards_tick_t *tick);
+static ngx_uint_t ngx_http_gray_guards_over(double bad, double n, double max);
 static void ngx_http_gray_guards_limits(const ngx_http_gray_plan_t *plan,
     ngx_http_gray_guards_t *guards, const uint64_t *times);
 static uint32_t ngx_http_gray_guards_quantile(const uint64_t *n, double q);
@@ -144,7 +147,7 @@ ngx_http_gray_guards_tick(const ngx_http_gray_plan_t *plan,
             continue;
         }
 
-        both = ngx_http_gray_guards_both(plan, guards, i)
+        both = ngx_http_gray_guards_both(plan, guards, i, tick)
                && tick->share < 1;
         action = both ? NGX_HTTP_GRAY_PLAN_PAUSE : plan->guard[i].action;
         verdict->incident |= both << i;
@@ -413,17 +416,33 @@ ngx_http_gray_guards_fires(const ngx_http_gray_plan_t *plan)
 
 static ngx_uint_t
 ngx_http_gray_guards_both(const ngx_http_gray_plan_t *plan,
-    const ngx_http_gray_guards_t *guards, ngx_uint_t i)
+    const ngx_http_gray_guards_t *guards, ngx_uint_t i,
+    const ngx_http_gray_guards_tick_t *tick)
 {
+    ngx_http_gray_seen_t          grown;
     const ngx_http_gray_known_t  *known;
     const ngx_http_gray_guard_t  *guard;
 
     guard = &plan->guard[i];
     known = &guards->known[i];
 
-    return guard->baseline_bad
-           && known->recent_bad >= NGX_HTTP_GRAY_GUARDS_FEW
-           && known->recent_bad > guard->max * known->recent;
+    if (!guard->baseline_bad) {
+        return 0;
+    }
+
+    ngx_http_gray_guards_grown(plan, guards, i, guard->watch, tick, &grown);
+
+    return ngx_http_gray_guards_over((double) grown.bad_baseline,
+                                     (double) grown.baseline, guard->max)
+           || ngx_http_gray_guards_over(known->recent_bad, known->recent,
+                                        guard->max);
+}
+
+
+static ngx_uint_t
+ngx_http_gray_guards_over(double bad, double n, double max)
+{
+    return bad >= NGX_HTTP_GRAY_GUARDS_FEW && bad > max * n;
 }
 
 
