@@ -6,9 +6,11 @@
 
 /*
  * sim [--quick] [--jobs=N] [--break=NAME] [ROW...]
+ * sim [--jobs=N] --pace
  *
  * Simulates the rows of rows.c, and prints what came of them: run by util/sim.
- * It exits with 1 where something that must be is not.
+ * It exits with 1 where something that must be is not.  With --pace it prints
+ * how long rollouts take.
  */
 
 
@@ -56,6 +58,10 @@ main(int argc, char **argv)
 
         if (strcmp(argv[i], "--quick") == 0) {
             quick = 1;
+
+        } else if (strcmp(argv[i], "--pace") == 0) {
+            sim_pace();
+            return 0;
 
         } else if (strncmp(argv[i], "--jobs=", 7) == 0) {
             jobs = ngx_min(ngx_max(atoi(argv[i] + 7), 1), 64);

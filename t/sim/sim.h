@@ -143,6 +143,11 @@ typedef struct {
     uint64_t                 hung[SIM_HANG][2];
     uint64_t                 by[SIM_HANG];  /* revision */
 
+    /* s, and requests, of each step; 0: none are asked for */
+
+    double                   max_hold;
+    uint64_t                 min_requests;
+
     double                   part[2][NGX_HTTP_GRAY_HISTOGRAM];
     sim_users_t             *users;
 } sim_world_t;
@@ -160,6 +165,9 @@ ngx_uint_t sim_break(const char *name);
 void sim_open(sim_world_t *world, const sim_row_t *row, random_t *random);
 void sim_run(sim_world_t *world, sim_run_t *run);
 void sim_close(sim_world_t *world);
+
+/* prints how long rollouts take */
+void sim_pace(void);
 
 const sim_phase_t *sim_phase(const sim_row_t *row, double now);
 

@@ -136,7 +136,10 @@ sim_run(sim_world_t *world, sim_run_t *run)
             break;
         }
 
-        if (!ngx_http_gray_stage_active(&world->state)) {
+        if (!ngx_http_gray_stage_active(&world->state)
+            || (world->max_hold > 0
+                && world->state.stage == NGX_HTTP_GRAY_STAGE_PAUSED))
+        {
             break;
         }
     }
@@ -220,7 +223,10 @@ sim_plan(sim_world_t *world)
         plan->step[i].weight = (uint32_t) (row->step[i] * SIM_ALL / 100);
         plan->step[i].hold = row->hold ? (uint64_t) (row->hold * 1000)
                                        : UINT64_MAX;
-        plan->step[i].max_hold = UINT64_MAX;
+        plan->step[i].max_hold = world->max_hold
+                                 ? (uint64_t) (world->max_hold * 1000)
+                                 : UINT64_MAX;
+        plan->step[i].min_requests = world->min_requests;
         plan->step[i].warmup = 10000;
     }
 
