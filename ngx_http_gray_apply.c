@@ -10,6 +10,7 @@
 
 #include "ngx_http_gray_apply.h"
 #include "ngx_http_gray_commit.h"
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_look.h"
 
 

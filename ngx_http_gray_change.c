@@ -11,6 +11,7 @@
 #include "ngx_http_gray_change.h"
 #include "ngx_http_gray_commit.h"
 #include "ngx_http_gray_history.h"
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_patch.h"
 #include "ngx_http_gray_reply.h"
 

@@ -24,6 +24,7 @@
 
 #include "ngx_http_gray_commit.h"
 #include "ngx_http_gray_failpoint.h"
+#include "ngx_http_gray_live.h"
 
 
 #define NGX_HTTP_GRAY_COMMIT_PAUSE    2      /* ms */

@@ -13,7 +13,7 @@
 #include "ngx_http_gray_follow.h"
 #include "ngx_http_gray_journals.h"
 #include "ngx_http_gray_lists.h"
-#include "ngx_http_gray_release.h"
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_tick.h"
 
 

@@ -11,6 +11,7 @@
 #include "ngx_http_gray_explain.h"
 #include "ngx_http_gray_given.h"
 #include "ngx_http_gray_lists.h"
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_reply.h"
 
 

@@ -19,6 +19,7 @@
 
 #include "ngx_http_gray_commit.h"
 #include "ngx_http_gray_follow.h"
+#include "ngx_http_gray_live.h"
 
 
 #define NGX_HTTP_GRAY_FOLLOW_INTERVAL  400    /* ms, between looks of all */

@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_gather.h"
+#include "ngx_http_gray_live.h"
 
 
 #define NGX_HTTP_GRAY_GATHER_POOL   65536

@@ -22,6 +22,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_journals.h"
+#include "ngx_http_gray_live.h"
 
 
 #define NGX_HTTP_GRAY_JOURNALS_TRIES  100

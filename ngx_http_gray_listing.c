@@ -9,7 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_listing.h"
-#include "ngx_http_gray_release.h"
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_reply.h"
 
 

@@ -20,6 +20,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_keep.h"
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_notify.h"
 #include "ngx_http_gray_post.h"
 #include "ngx_http_gray_report.h"

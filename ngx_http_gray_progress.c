@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_progress.h"
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_reply.h"
 #include "ngx_http_gray_report.h"
 

@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_cookie.h"
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_request.h"
 
 

@@ -21,6 +21,7 @@
 
 #include "ngx_http_gray_apply.h"
 #include "ngx_http_gray_keep.h"
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_look.h"
 #include "ngx_http_gray_rollout.h"
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_notify.h"
 #include "ngx_http_gray_rollout.h"
 #include "ngx_http_gray_tick.h"

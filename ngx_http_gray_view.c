@@ -10,6 +10,7 @@
 
 #include "ngx_http_gray_journals.h"
 #include "ngx_http_gray_lists.h"
+#include "ngx_http_gray_live.h"
 #include "ngx_http_gray_reply.h"
 #include "ngx_http_gray_view.h"
 
