@@ -107,13 +107,13 @@ ngx_http_gray_apply_prepare(ngx_http_gray_apply_t *apply, const char **why,
 
     release = apply->release;
 
-    if (ngx_http_gray_release_left(release)) {
+    if (ngx_http_gray_live_left(release)) {
         return NGX_ABORT;
     }
 
     ngx_http_gray_trial_read(release->trial, &state);
 
-    if (ngx_http_gray_release_read(release, &snapshot, &current) != NGX_OK) {
+    if (ngx_http_gray_live_read(release, &snapshot, &current) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -363,8 +363,8 @@ ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
 
     r = change->request;
 
-    if (ngx_http_gray_release_read(change->release, &change->snapshot,
-                                   &change->current)
+    if (ngx_http_gray_live_read(change->release, &change->snapshot,
+                                &change->current)
         != NGX_OK)
     {
         change->snapshot.text.data = NULL;
@@ -374,7 +374,7 @@ ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
 
     /* what this process knows of nginx.conf is what that said before */
 
-    if (ngx_http_gray_release_left(change->release)) {
+    if (ngx_http_gray_live_left(change->release)) {
         *answer = ngx_http_gray_change_written(change, NGX_ABORT);
         return NGX_DONE;
     }
@@ -382,7 +382,7 @@ ngx_http_gray_change_prepare(ngx_http_gray_change_t *change,
     /* with a journal, the new nginx learns of it */
 
     if (change->release->zone->journals == NULL
-        && ngx_http_gray_release_upgraded())
+        && ngx_http_gray_live_upgraded())
     {
         *answer = ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "nginx is being upgraded and this connection "

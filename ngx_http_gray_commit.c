@@ -106,9 +106,9 @@ ngx_http_gray_commit_plain(ngx_http_gray_commit_t *commit)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_gray_release_write(commit->release, commit->word,
-                                     &commit->text, commit->origin,
-                                     ngx_cycle->log);
+    rc = ngx_http_gray_live_write(commit->release, commit->word,
+                                  &commit->text, commit->origin,
+                                  ngx_cycle->log);
     if (rc != NGX_AGAIN) {
         return rc;
     }
@@ -205,7 +205,7 @@ ngx_http_gray_commit_begin(ngx_http_gray_commit_t *commit)
 
     if (commit->text.data) {
 
-        if (ngx_http_gray_release_left(release)) {
+        if (ngx_http_gray_live_left(release)) {
             return NGX_ABORT;
         }
 
@@ -302,8 +302,8 @@ ngx_http_gray_commit_publish(ngx_http_gray_commit_t *commit)
 
     (void) ngx_http_gray_fails("commit_publish");
 
-    rc = ngx_http_gray_release_publish(commit->release, commit->word,
-                                       &commit->text, commit->origin);
+    rc = ngx_http_gray_live_publish(commit->release, commit->word,
+                                    &commit->text, commit->origin);
 
     if (rc == NGX_AGAIN) {
         rc = ngx_http_gray_commit_wait(commit,

@@ -281,8 +281,8 @@ ngx_http_gray_cycle_fits(ngx_http_gray_zone_t *zone)
         {
             free(snapshot.text.data);
 
-            rc = ngx_http_gray_release_fits(release[i], snapshot.revision,
-                                            snapshot.text.len, log);
+            rc = ngx_http_gray_live_fits(release[i], snapshot.revision,
+                                         snapshot.text.len, log);
             if (rc != NGX_OK) {
                 return NGX_ERROR;
             }
@@ -876,14 +876,14 @@ ngx_http_gray_cycle_take_up(ngx_http_gray_release_t *release, ngx_log_t *log)
     ngx_int_t  rc;
     ngx_str_t  text;
 
-    rc = ngx_http_gray_release_due(release, &word, &text, log);
+    rc = ngx_http_gray_live_due(release, &word, &text, log);
 
     if (rc != NGX_OK) {
         return rc == NGX_DECLINED ? NGX_OK : rc;
     }
 
-    rc = ngx_http_gray_release_write(release, word, &text,
-                                     NGX_HTTP_GRAY_DECLARED, log);
+    rc = ngx_http_gray_live_write(release, word, &text,
+                                  NGX_HTTP_GRAY_DECLARED, log);
     free(text.data);
 
     return rc;
@@ -952,7 +952,7 @@ ngx_http_gray_cycle_init_process(ngx_cycle_t *cycle)
     release = gmcf->releases.elts;
 
     for (i = 0; i < gmcf->releases.nelts; i++) {
-        (void) ngx_http_gray_release_rules(release[i], cycle->log);
+        (void) ngx_http_gray_live_rules(release[i], cycle->log);
     }
 
     return NGX_OK;

@@ -152,7 +152,7 @@ ngx_http_gray_explain_compile(ngx_http_gray_explain_t *explain)
     release = explain->release;
     log = explain->request->connection->log;
 
-    if (ngx_http_gray_release_read(release, &explain->snapshot, &explain->doc)
+    if (ngx_http_gray_live_read(release, &explain->snapshot, &explain->doc)
         != NGX_OK)
     {
         explain->snapshot.text.data = NULL;
@@ -160,7 +160,7 @@ ngx_http_gray_explain_compile(ngx_http_gray_explain_t *explain)
     }
 
     if (!release->deciding) {
-        (void) ngx_http_gray_release_rules(release, log);
+        (void) ngx_http_gray_live_rules(release, log);
     }
 
     doc = (release->health == NGX_HTTP_GRAY_BASELINE_GONE) ? release->declared

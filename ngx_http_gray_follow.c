@@ -248,8 +248,8 @@ ngx_http_gray_follow_commit(ngx_http_gray_release_t *release)
         return commit;
     }
 
-    rc = ngx_http_gray_release_due(release, &commit->word, &commit->text,
-                                   ngx_cycle->log);
+    rc = ngx_http_gray_live_due(release, &commit->word, &commit->text,
+                                ngx_cycle->log);
     if (rc == NGX_OK) {
         commit->origin = NGX_HTTP_GRAY_DECLARED;
 

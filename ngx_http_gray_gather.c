@@ -160,7 +160,7 @@ ngx_http_gray_gather_release(ngx_http_gray_gather_t *gather,
 
     release->last = &release->variants;
     release->rules = r->deciding ? r->rules
-                                 : ngx_http_gray_release_rules(r, log);
+                                 : ngx_http_gray_live_rules(r, log);
 
     if (r->counters && ngx_http_gray_gather_slots(gather, release) != NGX_OK) {
         return NGX_ERROR;

@@ -707,8 +707,8 @@ ngx_http_gray_journals_fits(ngx_http_gray_release_t *release, ngx_log_t *log)
         && ngx_http_gray_record_parse(tail.line.data, tail.line.len, &record)
            == NGX_OK)
     {
-        rc = ngx_http_gray_release_fits(release, record.revision,
-                                        record.document.len, log);
+        rc = ngx_http_gray_live_fits(release, record.revision,
+                                     record.document.len, log);
         ngx_http_gray_record_free(&record);
     }
 

@@ -259,7 +259,7 @@ ngx_http_gray_listing_uses(ngx_http_gray_zone_t *zone, ngx_str_t *name,
             continue;
         }
 
-        if (ngx_http_gray_release_read(release[i], &snapshot, &doc) != NGX_OK)
+        if (ngx_http_gray_live_read(release[i], &snapshot, &doc) != NGX_OK)
         {
             return NGX_ERROR;
         }

@@ -22,32 +22,32 @@
 #include "ngx_http_gray_slots.h"
 
 
-static ngx_int_t ngx_http_gray_release_publish_locked(
+static ngx_int_t ngx_http_gray_live_publish_locked(
     ngx_http_gray_release_t *release, uint64_t word, ngx_str_t *text,
     ngx_http_gray_origin_e origin);
-static ngx_uint_t ngx_http_gray_release_keeps(
-    ngx_http_gray_release_t *release, const ngx_http_gray_json_t *live,
-    ngx_http_gray_snapshot_t *snapshot, ngx_log_t *log);
-static ngx_http_gray_kind_e ngx_http_gray_release_kind_of(
-    const ngx_http_gray_json_t *doc);
-static ngx_http_gray_plan_t *ngx_http_gray_release_plan(
-    ngx_http_gray_release_t *release, const ngx_http_gray_json_t *doc);
-static ngx_uint_t ngx_http_gray_release_adopt(
-    ngx_http_gray_release_t *release, ngx_http_gray_rules_t *rules,
-    ngx_http_gray_snapshot_t *snapshot, ngx_log_t *log);
-static void ngx_http_gray_release_arms(ngx_http_gray_release_t *release,
-    ngx_http_gray_plan_t *plan);
-static void ngx_http_gray_release_slots(ngx_http_gray_release_t *release,
+static ngx_uint_t ngx_http_gray_live_keeps(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *live, ngx_http_gray_snapshot_t *snapshot,
     ngx_log_t *log);
-static void ngx_http_gray_release_stay(ngx_http_gray_release_t *release,
+static ngx_http_gray_kind_e ngx_http_gray_live_kind_of(
+    const ngx_http_gray_json_t *doc);
+static ngx_http_gray_plan_t *ngx_http_gray_live_plan(
+    ngx_http_gray_release_t *release, const ngx_http_gray_json_t *doc);
+static ngx_uint_t ngx_http_gray_live_adopt(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_log_t *log);
-static void ngx_http_gray_release_uncompiled(ngx_http_gray_release_t *release,
+static void ngx_http_gray_live_arms(ngx_http_gray_release_t *release,
+    ngx_http_gray_plan_t *plan);
+static void ngx_http_gray_live_slots(ngx_http_gray_release_t *release,
+    ngx_log_t *log);
+static void ngx_http_gray_live_stay(ngx_http_gray_release_t *release,
+    ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
+    ngx_log_t *log);
+static void ngx_http_gray_live_uncompiled(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 
 
 ngx_int_t
-ngx_http_gray_release_read(ngx_http_gray_release_t *release,
+ngx_http_gray_live_read(ngx_http_gray_release_t *release,
     ngx_http_gray_snapshot_t *snapshot, ngx_http_gray_json_t **doc)
 {
     ngx_http_gray_json_error_t  err;
@@ -78,7 +78,7 @@ ngx_http_gray_release_read(ngx_http_gray_release_t *release,
 
 
 ngx_int_t
-ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
+ngx_http_gray_live_write(ngx_http_gray_release_t *release, uint64_t word,
     ngx_str_t *text, ngx_http_gray_origin_e origin, ngx_log_t *log)
 {
     ngx_int_t  rc;
@@ -87,11 +87,11 @@ ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
         return NGX_AGAIN;
     }
 
-    if (ngx_http_gray_release_left(release)) {
+    if (ngx_http_gray_live_left(release)) {
         rc = NGX_ABORT;
 
     } else {
-        rc = ngx_http_gray_release_publish_locked(release, word, text, origin);
+        rc = ngx_http_gray_live_publish_locked(release, word, text, origin);
 
         /* a process that was stopped here may find itself left behind */
 
@@ -113,7 +113,7 @@ ngx_http_gray_release_write(ngx_http_gray_release_t *release, uint64_t word,
 
 
 ngx_int_t
-ngx_http_gray_release_publish(ngx_http_gray_release_t *release, uint64_t word,
+ngx_http_gray_live_publish(ngx_http_gray_release_t *release, uint64_t word,
     ngx_str_t *text, ngx_http_gray_origin_e origin)
 {
     ngx_int_t  rc;
@@ -122,7 +122,7 @@ ngx_http_gray_release_publish(ngx_http_gray_release_t *release, uint64_t word,
         return NGX_AGAIN;
     }
 
-    rc = ngx_http_gray_release_publish_locked(release, word, text, origin);
+    rc = ngx_http_gray_live_publish_locked(release, word, text, origin);
 
     ngx_http_gray_shm_unlock(release->zone);
 
@@ -131,7 +131,7 @@ ngx_http_gray_release_publish(ngx_http_gray_release_t *release, uint64_t word,
 
 
 static ngx_int_t
-ngx_http_gray_release_publish_locked(ngx_http_gray_release_t *release,
+ngx_http_gray_live_publish_locked(ngx_http_gray_release_t *release,
     uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin)
 {
     if (ngx_http_gray_shm_word(release->block) != word) {
@@ -145,7 +145,7 @@ ngx_http_gray_release_publish_locked(ngx_http_gray_release_t *release,
 
 
 ngx_int_t
-ngx_http_gray_release_due(ngx_http_gray_release_t *release, uint64_t *word,
+ngx_http_gray_live_due(ngx_http_gray_release_t *release, uint64_t *word,
     ngx_str_t *text, ngx_log_t *log)
 {
     ngx_int_t                  rc;
@@ -153,7 +153,7 @@ ngx_http_gray_release_due(ngx_http_gray_release_t *release, uint64_t *word,
     ngx_http_gray_faults_t     faults;
     ngx_http_gray_snapshot_t   snapshot;
 
-    if (ngx_http_gray_release_read(release, &snapshot, &live) != NGX_OK) {
+    if (ngx_http_gray_live_read(release, &snapshot, &live) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -162,7 +162,7 @@ ngx_http_gray_release_due(ngx_http_gray_release_t *release, uint64_t *word,
     *word = snapshot.word;
     rc = NGX_DECLINED;
 
-    if (!ngx_http_gray_release_keeps(release, live, &snapshot, log)) {
+    if (!ngx_http_gray_live_keeps(release, live, &snapshot, log)) {
         faults.n = 0;
 
         rc = ngx_http_gray_release_reset(release, live, &doc, text, &faults);
@@ -179,7 +179,7 @@ ngx_http_gray_release_due(ngx_http_gray_release_t *release, uint64_t *word,
 
 
 static ngx_uint_t
-ngx_http_gray_release_keeps(ngx_http_gray_release_t *release,
+ngx_http_gray_live_keeps(ngx_http_gray_release_t *release,
     const ngx_http_gray_json_t *live, ngx_http_gray_snapshot_t *snapshot,
     ngx_log_t *log)
 {
@@ -187,7 +187,7 @@ ngx_http_gray_release_keeps(ngx_http_gray_release_t *release,
         return 1;
     }
 
-    if (ngx_http_gray_release_kind_of(live) != release->kind) {
+    if (ngx_http_gray_live_kind_of(live) != release->kind) {
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "gray: release \"%V\" %s, so its revision %uL is "
                       "replaced by what nginx.conf declares", &release->name,
@@ -212,7 +212,7 @@ ngx_http_gray_release_keeps(ngx_http_gray_release_t *release,
 
 
 static ngx_http_gray_kind_e
-ngx_http_gray_release_kind_of(const ngx_http_gray_json_t *doc)
+ngx_http_gray_live_kind_of(const ngx_http_gray_json_t *doc)
 {
     ngx_http_gray_json_t  *variant;
 
@@ -225,7 +225,7 @@ ngx_http_gray_release_kind_of(const ngx_http_gray_json_t *doc)
 
 
 ngx_uint_t
-ngx_http_gray_release_left(ngx_http_gray_release_t *release)
+ngx_http_gray_live_left(ngx_http_gray_release_t *release)
 {
     return release->block->moves != release->moves
            || ngx_http_gray_shm_outdated(release->zone);
@@ -238,7 +238,7 @@ ngx_http_gray_release_left(ngx_http_gray_release_t *release)
  */
 
 ngx_uint_t
-ngx_http_gray_release_upgraded(void)
+ngx_http_gray_live_upgraded(void)
 {
     int               fd;
     char              text[NGX_INT64_LEN + 2];
@@ -269,7 +269,7 @@ ngx_http_gray_release_upgraded(void)
 
 
 ngx_int_t
-ngx_http_gray_release_fits(ngx_http_gray_release_t *release,
+ngx_http_gray_live_fits(ngx_http_gray_release_t *release,
     uint64_t revision, size_t len, ngx_log_t *log)
 {
     if (len <= release->zone->document + NGX_HTTP_GRAY_MORE_DISABLED) {
@@ -287,7 +287,7 @@ ngx_http_gray_release_fits(ngx_http_gray_release_t *release,
 
 
 void
-ngx_http_gray_release_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
+ngx_http_gray_live_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
     ngx_http_gray_json_t      *doc;
     ngx_http_gray_plan_t      *plan;
@@ -300,36 +300,36 @@ ngx_http_gray_release_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
         return;
     }
 
-    if (ngx_http_gray_release_read(release, &snapshot, &doc) != NGX_OK) {
-        ngx_http_gray_release_uncompiled(release, log);
+    if (ngx_http_gray_live_read(release, &snapshot, &doc) != NGX_OK) {
+        ngx_http_gray_live_uncompiled(release, log);
         return;
     }
 
     rules = ngx_http_gray_release_compile(release, doc);
-    plan = ngx_http_gray_release_plan(release, doc);
+    plan = ngx_http_gray_live_plan(release, doc);
 
     ngx_http_gray_json_free(doc);
     free(snapshot.text.data);
 
     if (rules == NULL) {
-        ngx_http_gray_release_uncompiled(release, log);
+        ngx_http_gray_live_uncompiled(release, log);
         free(plan);
         return;
     }
 
-    if (!ngx_http_gray_release_adopt(release, rules, &snapshot, log)) {
+    if (!ngx_http_gray_live_adopt(release, rules, &snapshot, log)) {
         free(plan);
         return;
     }
 
-    ngx_http_gray_release_arms(release, plan);
+    ngx_http_gray_live_arms(release, plan);
 }
 
 
 /* NULL where there is none; without memory there are no guards, for a while */
 
 static ngx_http_gray_plan_t *
-ngx_http_gray_release_plan(ngx_http_gray_release_t *release,
+ngx_http_gray_live_plan(ngx_http_gray_release_t *release,
     const ngx_http_gray_json_t *doc)
 {
     ngx_http_gray_json_t  *rollout;
@@ -360,7 +360,7 @@ ngx_http_gray_release_plan(ngx_http_gray_release_t *release,
 /* 1 where "rules" are in force now; they are freed sooner or later */
 
 static ngx_uint_t
-ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
+ngx_http_gray_live_adopt(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_log_t *log)
 {
@@ -376,11 +376,11 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
 
     if ((missing || gone)
         && release->rules
-        && (ngx_http_gray_release_left(release)
+        && (ngx_http_gray_live_left(release)
             || (release->block->foreign == snapshot->revision
-                && ngx_http_gray_release_upgraded())))
+                && ngx_http_gray_live_upgraded())))
     {
-        ngx_http_gray_release_stay(release, rules, snapshot, log);
+        ngx_http_gray_live_stay(release, rules, snapshot, log);
         return 0;
     }
 
@@ -405,7 +405,7 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
         rules = ngx_http_gray_release_compile(release, release->declared);
 
         if (rules == NULL) {
-            ngx_http_gray_release_uncompiled(release, log);
+            ngx_http_gray_live_uncompiled(release, log);
             return 0;
         }
 
@@ -428,7 +428,7 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
     release->limited = 0;
 
     if (release->counters) {
-        ngx_http_gray_release_slots(release, log);
+        ngx_http_gray_live_slots(release, log);
     }
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
@@ -442,7 +442,7 @@ ngx_http_gray_release_adopt(ngx_http_gray_release_t *release,
 /* requests to these two are counted for guards */
 
 static void
-ngx_http_gray_release_arms(ngx_http_gray_release_t *release,
+ngx_http_gray_live_arms(ngx_http_gray_release_t *release,
     ngx_http_gray_plan_t *plan)
 {
     ngx_uint_t                i;
@@ -474,7 +474,7 @@ ngx_http_gray_release_arms(ngx_http_gray_release_t *release,
 
 
 static void
-ngx_http_gray_release_slots(ngx_http_gray_release_t *release,
+ngx_http_gray_live_slots(ngx_http_gray_release_t *release,
     ngx_log_t *log)
 {
     ngx_int_t   rc;
@@ -502,11 +502,11 @@ ngx_http_gray_release_slots(ngx_http_gray_release_t *release,
 
 
 void
-ngx_http_gray_release_recount(ngx_http_gray_release_t *release,
+ngx_http_gray_live_recount(ngx_http_gray_release_t *release,
     ngx_log_t *log)
 {
     if (release->recount) {
-        ngx_http_gray_release_slots(release, log);
+        ngx_http_gray_live_slots(release, log);
     }
 }
 
@@ -518,7 +518,7 @@ ngx_http_gray_release_recount(ngx_http_gray_release_t *release,
  */
 
 static void
-ngx_http_gray_release_stay(ngx_http_gray_release_t *release,
+ngx_http_gray_live_stay(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_log_t *log)
 {
@@ -542,7 +542,7 @@ ngx_http_gray_release_stay(ngx_http_gray_release_t *release,
 
 
 static void
-ngx_http_gray_release_uncompiled(ngx_http_gray_release_t *release,
+ngx_http_gray_live_uncompiled(ngx_http_gray_release_t *release,
     ngx_log_t *log)
 {
     if (release->health != NGX_HTTP_GRAY_UNCOMPILED) {

@@ -19,7 +19,7 @@
  * The live document and its snapshot: snapshot->text.data is to be freed by
  * free(), *doc by ngx_http_gray_json_free().  NGX_OK, or NGX_ERROR.
  */
-ngx_int_t ngx_http_gray_release_read(ngx_http_gray_release_t *release,
+ngx_int_t ngx_http_gray_live_read(ngx_http_gray_release_t *release,
     ngx_http_gray_snapshot_t *snapshot, ngx_http_gray_json_t **doc);
 
 /*
@@ -30,7 +30,7 @@ ngx_int_t ngx_http_gray_release_read(ngx_http_gray_release_t *release,
  * there is a newer nginx.conf, which this process cannot judge by: it is on its
  * way out.
  */
-ngx_int_t ngx_http_gray_release_write(ngx_http_gray_release_t *release,
+ngx_int_t ngx_http_gray_live_write(ngx_http_gray_release_t *release,
     uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin,
     ngx_log_t *log);
 
@@ -38,7 +38,7 @@ ngx_int_t ngx_http_gray_release_write(ngx_http_gray_release_t *release,
  * Likewise, for who holds the lock of the journals and has made "text" durable
  * there: whatever nginx.conf says meanwhile, it is the next revision.
  */
-ngx_int_t ngx_http_gray_release_publish(ngx_http_gray_release_t *release,
+ngx_int_t ngx_http_gray_live_publish(ngx_http_gray_release_t *release,
     uint64_t word, ngx_str_t *text, ngx_http_gray_origin_e origin);
 
 /*
@@ -47,28 +47,28 @@ ngx_int_t ngx_http_gray_release_publish(ngx_http_gray_release_t *release,
  * free(); NGX_DECLINED where the live document is kept, with a log line if it
  * says another thing; else NGX_BUSY or NGX_ERROR.
  */
-ngx_int_t ngx_http_gray_release_due(ngx_http_gray_release_t *release,
+ngx_int_t ngx_http_gray_live_due(ngx_http_gray_release_t *release,
     uint64_t *word, ngx_str_t *text, ngx_log_t *log);
 
 /* is there a newer nginx.conf, or was the release moved to another zone? */
-ngx_uint_t ngx_http_gray_release_left(ngx_http_gray_release_t *release);
+ngx_uint_t ngx_http_gray_live_left(ngx_http_gray_release_t *release);
 
 /* is this a process of an nginx beside which there is an upgraded one? */
-ngx_uint_t ngx_http_gray_release_upgraded(void);
+ngx_uint_t ngx_http_gray_live_upgraded(void);
 
 /*
  * May a live document of "len" bytes come into the release's zone?  NGX_OK, or
  * NGX_ERROR with a log line.
  */
-ngx_int_t ngx_http_gray_release_fits(ngx_http_gray_release_t *release,
+ngx_int_t ngx_http_gray_live_fits(ngx_http_gray_release_t *release,
     uint64_t revision, size_t len, ngx_log_t *log);
 
 /* compiles the current revision, unless that failed a moment ago */
-void ngx_http_gray_release_refresh(ngx_http_gray_release_t *release,
+void ngx_http_gray_live_refresh(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 
 /* looks for slots of counters again, where the zone's lock was not to be had */
-void ngx_http_gray_release_recount(ngx_http_gray_release_t *release,
+void ngx_http_gray_live_recount(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 
 
@@ -78,10 +78,10 @@ void ngx_http_gray_release_recount(ngx_http_gray_release_t *release,
  * release->deciding: a decision under way keeps its rule set.
  */
 static ngx_inline ngx_http_gray_rules_t *
-ngx_http_gray_release_rules(ngx_http_gray_release_t *release, ngx_log_t *log)
+ngx_http_gray_live_rules(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
     if (ngx_http_gray_shm_word(release->block) != release->word) {
-        ngx_http_gray_release_refresh(release, log);
+        ngx_http_gray_live_refresh(release, log);
     }
 
     return release->rules;

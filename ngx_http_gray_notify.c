@@ -123,7 +123,7 @@ ngx_http_gray_notify_left(ngx_http_gray_release_t *release)
 {
     return ngx_exiting || release->trial == NULL
            || ngx_http_gray_shm_outdated(release->zone)
-           || (release->zone->journals && ngx_http_gray_release_upgraded());
+           || (release->zone->journals && ngx_http_gray_live_upgraded());
 }
 
 

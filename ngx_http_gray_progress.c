@@ -139,7 +139,7 @@ static ngx_http_gray_plan_t *
 ngx_http_gray_progress_plan(ngx_http_gray_release_t *release)
 {
     if (!release->deciding) {
-        (void) ngx_http_gray_release_rules(release, ngx_cycle->log);
+        (void) ngx_http_gray_live_rules(release, ngx_cycle->log);
     }
 
     return release->plan;

@@ -156,7 +156,7 @@ ngx_http_gray_request_decide(ngx_http_request_t *r,
         return ngx_http_gray_request_inner(r, release);
     }
 
-    rules = ngx_http_gray_release_rules(release, r->connection->log);
+    rules = ngx_http_gray_live_rules(release, r->connection->log);
 
     if (rules == NULL) {
         return ngx_http_gray_request_degrade(r, release);

@@ -97,7 +97,7 @@ ngx_http_gray_rollout_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
         return;
     }
 
-    if (ngx_http_gray_release_rules(release, log) == NULL
+    if (ngx_http_gray_live_rules(release, log) == NULL
         || release->word != ngx_http_gray_shm_word(release->block))
     {
         return;
@@ -114,7 +114,7 @@ ngx_http_gray_rollout_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
 
     /* beside an upgraded nginx it is that one's */
 
-    if (ngx_http_gray_release_upgraded()) {
+    if (ngx_http_gray_live_upgraded()) {
         return;
     }
 
@@ -178,7 +178,7 @@ ngx_http_gray_rollout_restore(ngx_http_gray_release_t *release, ngx_log_t *log)
         return rc;
     }
 
-    if (ngx_http_gray_release_rules(release, log) == NULL
+    if (ngx_http_gray_live_rules(release, log) == NULL
         || ngx_http_gray_rollout_scene(release, &scene, log) != NGX_OK)
     {
         return NGX_AGAIN;
@@ -305,7 +305,7 @@ ngx_http_gray_rollout_document(ngx_http_gray_release_t *release,
     ngx_http_gray_json_t      *doc;
     ngx_http_gray_snapshot_t   snapshot;
 
-    if (ngx_http_gray_release_read(release, &snapshot, &doc) != NGX_OK) {
+    if (ngx_http_gray_live_read(release, &snapshot, &doc) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -439,8 +439,8 @@ ngx_http_gray_rollout_command(ngx_http_gray_rollout_t *rollout)
     release = rollout->release;
     log = ngx_cycle->log;
 
-    if (ngx_http_gray_release_left(release)
-        || ngx_http_gray_release_upgraded())
+    if (ngx_http_gray_live_left(release)
+        || ngx_http_gray_live_upgraded())
     {
         return NGX_ABORT;
     }
@@ -450,7 +450,7 @@ ngx_http_gray_rollout_command(ngx_http_gray_rollout_t *rollout)
                                           NGX_HTTP_GRAY_ROLLOUT_PATIENCE);
     }
 
-    if (ngx_http_gray_release_rules(release, log) == NULL
+    if (ngx_http_gray_live_rules(release, log) == NULL
         || ngx_http_gray_rollout_scene(release, &scene, log) != NGX_OK)
     {
         return NGX_AGAIN;

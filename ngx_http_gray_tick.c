@@ -196,7 +196,7 @@ ngx_http_gray_tick_handler(ngx_event_t *ev)
 
     for (i = 0; i < tick->gmcf->releases.nelts; i++) {
         if (release[i]->zone == zone) {
-            ngx_http_gray_release_recount(release[i], ev->log);
+            ngx_http_gray_live_recount(release[i], ev->log);
         }
     }
 

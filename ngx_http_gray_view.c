@@ -178,7 +178,7 @@ ngx_http_gray_view_document(ngx_http_gray_release_t *release,
     ngx_http_gray_json_t      *doc, *json;
     ngx_http_gray_snapshot_t   snapshot;
 
-    if (ngx_http_gray_release_read(release, &snapshot, &doc) != NGX_OK) {
+    if (ngx_http_gray_live_read(release, &snapshot, &doc) != NGX_OK) {
         return NULL;
     }
 
@@ -450,7 +450,7 @@ ngx_http_gray_view_state(ngx_http_request_t *r,
     ngx_http_gray_json_t      *json, *doc;
     ngx_http_gray_snapshot_t   snapshot;
 
-    if (ngx_http_gray_release_read(release, &snapshot, &doc) != NGX_OK) {
+    if (ngx_http_gray_live_read(release, &snapshot, &doc) != NGX_OK) {
         return NULL;
     }
 
@@ -462,7 +462,7 @@ ngx_http_gray_view_state(ngx_http_request_t *r,
     /* what it is compiled to is known once it is compiled */
 
     if (!release->deciding) {
-        (void) ngx_http_gray_release_rules(release, r->connection->log);
+        (void) ngx_http_gray_live_rules(release, r->connection->log);
     }
 
     json = ngx_http_gray_json_object();
