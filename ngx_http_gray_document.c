@@ -20,6 +20,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_gray_arms.h"
+#include "ngx_http_gray_compile.h"
 #include "ngx_http_gray_document.h"
 #include "ngx_http_gray_planning.h"
 #include "ngx_http_gray_shm.h"
@@ -80,7 +82,7 @@ ngx_http_gray_document_build(const ngx_http_gray_document_t *env,
     }
 
     if (rc == NGX_OK && env->env) {
-        rules = ngx_http_gray_rules_compile(input, env->env, faults, env->log);
+        rules = ngx_http_gray_compile(input, env->env, faults, env->log);
 
         if (rules) {
             ngx_http_gray_rules_destroy(rules);

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_compile.h"
 #include "ngx_http_gray_explain.h"
 #include "ngx_http_gray_given.h"
 #include "ngx_http_gray_lists.h"
@@ -172,7 +173,7 @@ ngx_http_gray_explain_compile(ngx_http_gray_explain_t *explain)
     env.list = ngx_http_gray_explain_list;
     env.explain = 1;
 
-    explain->rules = ngx_http_gray_rules_compile(doc, &env, NULL, log);
+    explain->rules = ngx_http_gray_compile(doc, &env, NULL, log);
 
     return explain->rules ? NGX_OK : NGX_ERROR;
 }

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_compile.h"
 #include "ngx_http_gray_release.h"
 #include "ngx_http_gray_lists.h"
 
@@ -191,7 +192,7 @@ ngx_http_gray_release_compile(ngx_http_gray_release_t *release,
 
     ngx_http_gray_release_names(NULL, release, &names, &env);
 
-    return ngx_http_gray_rules_compile(doc, &env, NULL, ngx_cycle->log);
+    return ngx_http_gray_compile(doc, &env, NULL, ngx_cycle->log);
 }
 
 

@@ -11,9 +11,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_http_gray_json.h"
-#include "ngx_http_gray_arms.h"
+#include "ngx_http_gray_allocation.h"
 #include "ngx_http_gray_condition.h"
+#include "ngx_http_gray_index.h"
+#include "ngx_http_gray_json.h"
 
 
 typedef enum {
@@ -61,23 +62,57 @@ typedef struct {
 } ngx_http_gray_outcome_t;
 
 
-typedef struct ngx_http_gray_rules_s  ngx_http_gray_rules_t;
+typedef struct {
+    ngx_http_gray_segment_t     *segments;
+    ngx_uint_t                   n;
+} ngx_http_gray_split_t;
 
 
-/*
- * Compiles a canonical document into a rule set with a pool of its own.
- *
- * With "faults", names that env does not know and tests that are malformed
- * are faults, and the result is NULL if there is one; other members must have
- * been judged already: what is malformed there is passed over.  Without,
- * such a test cannot be evaluated (so its rule never holds), such a variant
- * has a NULL peer, and the result is NULL only where memory was short.
- *
- * "doc" need not outlive the call.
- */
-ngx_http_gray_rules_t *ngx_http_gray_rules_compile(
-    const ngx_http_gray_json_t *doc, const ngx_http_gray_rules_env_t *env,
-    ngx_http_gray_faults_t *faults, ngx_log_t *log);
+typedef struct {
+    ngx_str_t                    name;
+    ngx_uint_t                   slot;
+    ngx_http_gray_condition_t   *when;       /* NULL: never holds */
+    ngx_http_gray_variant_t     *variant;    /* NULL: by "split" */
+    ngx_http_gray_split_t        split;
+} ngx_http_gray_rule_t;
+
+
+/* for who compiles one; others ask by what follows */
+
+typedef struct {
+    ngx_pool_t                  *pool;
+
+    ngx_uint_t                   enabled;    /* unsigned  enabled:1; */
+
+    ngx_http_gray_variant_t     *variants;
+    ngx_uint_t                   nvariants;
+    ngx_http_gray_variant_t     *baseline;
+
+    ngx_http_gray_rule_t        *rules;
+    ngx_uint_t                   nrules;
+    ngx_http_gray_index_t       *index;      /* NULL: there are few */
+
+    ngx_http_gray_split_t        split;
+    uint64_t                     seed;
+
+    ngx_uint_t                   keyed;      /* unsigned  keyed:1; */
+    ngx_http_gray_slot_t       **keys;
+    ngx_uint_t                   nkeys;
+    ngx_http_gray_cookie_t       cookie;     /* no name: no cookie */
+    ngx_str_t                    minted;
+    ngx_uint_t                   minted_of;  /* the decision of these */
+    ngx_int_t                    keyless;    /* what mint() returned */
+
+    ngx_http_gray_pass_t         pass;
+
+    ngx_uint_t                   limited;
+    ngx_uint_t                   missing;
+    ngx_str_t                    missed;
+} ngx_http_gray_rules_t;
+
+
+/* an empty one, to be filled in by ngx_http_gray_compile(), or NULL (memory) */
+ngx_http_gray_rules_t *ngx_http_gray_rules_create(ngx_log_t *log);
 void ngx_http_gray_rules_destroy(ngx_http_gray_rules_t *rules);
 
 /* decides; cannot fail; must not be entered again for the same rule set */
@@ -132,6 +167,9 @@ ngx_uint_t ngx_http_gray_rules_missing(ngx_http_gray_rules_t *rules,
  */
 uint64_t ngx_http_gray_rules_seed(const ngx_str_t *salt);
 uint32_t ngx_http_gray_rules_bucket(const ngx_str_t *key, uint64_t seed);
+
+/* the same for percent, which is drawn by another seed than the weights are */
+uint64_t ngx_http_gray_rules_percent_seed(const ngx_str_t *salt);
 
 
 #endif /* _NGX_HTTP_GRAY_RULES_H_INCLUDED_ */

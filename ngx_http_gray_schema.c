@@ -11,7 +11,7 @@
  * tables of members, one table for each kind of object, and goes on after a
  * fault, so that one answer names them all.  Operators, variables and
  * upstreams are judged where they are compiled, see ngx_http_gray_tests.c and
- * ngx_http_gray_rules.c.
+ * ngx_http_gray_compile.c.
  *
  * The order of a table is the order of the members in the canonical form.
  */

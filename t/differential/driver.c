@@ -25,7 +25,7 @@
 #include <stdio.h>
 
 #include "ngx_http_gray_json.h"
-#include "ngx_http_gray_rules.h"
+#include "ngx_http_gray_compile.h"
 #include "ngx_http_gray_document.h"
 #include "lists.h"
 
@@ -231,7 +231,7 @@ read_document(char *text, ngx_log_t *log)
         return NULL;
     }
 
-    rules = ngx_http_gray_rules_compile(doc, &names, NULL, log);
+    rules = ngx_http_gray_compile(doc, &names, NULL, log);
 
     ngx_http_gray_json_free(doc);
     free(canonical.data);

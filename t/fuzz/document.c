@@ -98,8 +98,8 @@ judge(const ngx_http_gray_json_t *input, const ngx_http_gray_json_t *current)
 
         /* where there is such a document in force, it serves all the same */
 
-        rules = ngx_http_gray_rules_compile(input, &fuzz_names, NULL,
-                                            &fuzz_log);
+        rules = ngx_http_gray_compile(input, &fuzz_names, NULL, &fuzz_log);
+
         if (rules) {
             ngx_http_gray_rules_destroy(rules);
         }
@@ -113,7 +113,7 @@ judge(const ngx_http_gray_json_t *input, const ngx_http_gray_json_t *current)
 
     free(same.data);
 
-    rules = ngx_http_gray_rules_compile(doc, &fuzz_names, NULL, &fuzz_log);
+    rules = ngx_http_gray_compile(doc, &fuzz_names, NULL, &fuzz_log);
 
     must(rules);
     must(ngx_http_gray_rules_missing(rules, &missed) == 0);

@@ -20,7 +20,7 @@
 #include <stdio.h>
 
 #include "ngx_http_gray_json.h"
-#include "ngx_http_gray_rules.h"
+#include "ngx_http_gray_compile.h"
 #include "ngx_http_gray_document.h"
 #include "lists.h"
 

@@ -185,7 +185,7 @@ compile(const ngx_str_t *text, ngx_http_gray_json_t **doc)
     names = fuzz_names;
     names.explain = 1;
 
-    rules = ngx_http_gray_rules_compile(*doc, &names, NULL, &fuzz_log);
+    rules = ngx_http_gray_compile(*doc, &names, NULL, &fuzz_log);
 
     must(rules);
 

@@ -1186,7 +1186,7 @@ tolerate(const ngx_http_gray_json_t *input)
         return;
     }
 
-    rules = ngx_http_gray_rules_compile(input, &known, NULL, &quiet);
+    rules = ngx_http_gray_compile(input, &known, NULL, &quiet);
 
     if (rules == NULL) {
         return;
@@ -1281,7 +1281,7 @@ test_damaged(void **state)
             good++;
             assert_int_equal(faults.n, 0);
 
-            rules = ngx_http_gray_rules_compile(doc, &known, &faults, &quiet);
+            rules = ngx_http_gray_compile(doc, &known, &faults, &quiet);
             assert_faults((char *) text.data, &faults, "");
             assert_non_null(rules);
             ngx_http_gray_rules_destroy(rules);

@@ -318,7 +318,7 @@ compile(const char *text)
 
     doc = parse(text);
 
-    rules = ngx_http_gray_rules_compile(doc, &known, NULL, &quiet);
+    rules = ngx_http_gray_compile(doc, &known, NULL, &quiet);
     assert_non_null(rules);
 
     ngx_http_gray_json_free(doc);
@@ -525,7 +525,7 @@ test_memory(void **state)
         allocations = 0;
         failing = i;
 
-        rules = ngx_http_gray_rules_compile(doc, &known, NULL, &quiet);
+        rules = ngx_http_gray_compile(doc, &known, NULL, &quiet);
 
         failing = 0;
 

@@ -141,7 +141,7 @@ compile(const char *text)
 
     doc = parse(text);
 
-    rules = ngx_http_gray_rules_compile(doc, &known, NULL, &quiet);
+    rules = ngx_http_gray_compile(doc, &known, NULL, &quiet);
     assert_non_null(rules);
 
     ngx_http_gray_json_free(doc);
@@ -744,7 +744,7 @@ test_missing(void **state)
     doc = parse(text);
     faults.n = 0;
 
-    assert_null(ngx_http_gray_rules_compile(doc, &known, &faults, &quiet));
+    assert_null(ngx_http_gray_compile(doc, &known, &faults, &quiet));
     assert_faults(text, &faults,
                   "/variants/canary/upstream " NO_UPSTREAM "\n"
                   "/hash/0 " NO_VARIABLE "\n"
@@ -760,7 +760,7 @@ test_missing(void **state)
                 "{\"when\": {\"all\": [{\"$x\": null}, {}, 1]}}]}");
     faults.n = 0;
 
-    assert_null(ngx_http_gray_rules_compile(doc, &known, &faults, &quiet));
+    assert_null(ngx_http_gray_compile(doc, &known, &faults, &quiet));
     assert_faults("when", &faults,
         "/rules/0/when must be an object with at least one condition\n"
         "/rules/1/when/all must be an array with at least one object of "
@@ -866,7 +866,7 @@ test_attributes(void **state)
         sprintf(expected, "/rules/0/when/$a%lu is one attribute too many, a "
                 "document may have 256", (unsigned long) n - 1);
 
-        rules = ngx_http_gray_rules_compile(doc, &known, &faults, &quiet);
+        rules = ngx_http_gray_compile(doc, &known, &faults, &quiet);
 
         assert_faults("attributes", &faults, n == 256 ? "" : expected);
         assert_int_equal(rules != NULL, n == 256);
@@ -1711,7 +1711,7 @@ test_differential(void **state)
         doc = parse(text);
         faults.n = 0;
 
-        rules = ngx_http_gray_rules_compile(doc, &known, &faults, &quiet);
+        rules = ngx_http_gray_compile(doc, &known, &faults, &quiet);
 
         if (rules == NULL) {
             assert_faults(text, &faults, "");
@@ -1842,8 +1842,8 @@ check_memory(ngx_uint_t strict)
         failing = i;
         faults.n = 0;
 
-        rules = ngx_http_gray_rules_compile(doc, &known,
-                                            strict ? &faults : NULL, &quiet);
+        rules = ngx_http_gray_compile(doc, &known, strict ? &faults : NULL,
+                                      &quiet);
         failing = 0;
 
         if (i == 0) {

@@ -38,7 +38,7 @@ compile(const char *other)
 
     doc = parse(text);
 
-    rules = ngx_http_gray_rules_compile(doc, &known, NULL, &quiet);
+    rules = ngx_http_gray_compile(doc, &known, NULL, &quiet);
     assert_non_null(rules);
 
     ngx_http_gray_json_free(doc);

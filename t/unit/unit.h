@@ -23,7 +23,7 @@
 #include <cmocka.h>
 
 #include "ngx_http_gray_json.h"
-#include "ngx_http_gray_rules.h"
+#include "ngx_http_gray_compile.h"
 
 
 #define ITEMS(a)  (sizeof(a) / sizeof((a)[0]))

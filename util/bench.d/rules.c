@@ -24,7 +24,7 @@
 #include "ngx_http_gray_geo.h"
 #include "ngx_http_gray_json.h"
 #include "ngx_http_gray_list.h"
-#include "ngx_http_gray_rules.h"
+#include "ngx_http_gray_compile.h"
 
 
 #define DECISIONS  1000
@@ -300,7 +300,7 @@ compile(const case_t *c, ngx_uint_t n)
     names.list = known_list;
 
     faults.n = 0;
-    rules = ngx_http_gray_rules_compile(doc, &names, &faults, &quiet);
+    rules = ngx_http_gray_compile(doc, &names, &faults, &quiet);
 
     if (rules == NULL) {
         fail(faults.fault[0].detail);
