@@ -451,7 +451,7 @@ sub begin {
     wait_until(sub {
         $response = $self->act('start');
         return $response->{status} == 200
-               || $response->{json}{detail} !~ /cools down/;
+               || $response->{json}{detail} !~ /cools down|is not yet/;
     });
 
     die "not started: $response->{body}\n" if $response->{status} != 200;
