@@ -617,10 +617,11 @@ sub killed {
     wait_until(sub { (told('gone', 1))[-1] eq '4 aborted' });
 
     my $file = $t->dir . '/state/gone.rollout';
-    my $inode = (stat $file)[1];
+    my $is = sub { join ' ', (Time::HiRes::stat $file)[1, 9] };
+    my $was = $is->();
 
     $t->write_file('go', '');
-    wait_until(sub { (stat $file)[1] != $inode });
+    wait_until(sub { $is->() ne $was });
 
     $t->stop;
     $t->start;
