@@ -262,6 +262,10 @@ ngx_http_gray_move_wait(ngx_http_gray_staging_t *st,
 
     state = st->state;
 
+    /* all of it is kept in a file */
+
+    ngx_memzero(reason, sizeof(reason));
+
     va_start(args, fmt);
     (void) vsnprintf(reason, sizeof(reason), fmt, args);
     va_end(args);
@@ -289,6 +293,8 @@ ngx_http_gray_move_change(ngx_http_gray_staging_t *st,
 
     state = st->state;
     from = state->stage;
+
+    ngx_memzero(reason, sizeof(reason));
 
     va_start(args, fmt);
     (void) vsnprintf(reason, sizeof(reason), fmt, args);
