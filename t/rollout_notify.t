@@ -209,7 +209,9 @@ sub told {
 sub hook {
     my ($name, @on) = @_;
 
-    return { url => "http://127.0.0.1:" . $t->port($name) . "/hook?of=$name",
+    my $host = $name eq 'picky' ? 'localhost' : '127.0.0.1';
+
+    return { url => "http://$host:" . $t->port($name) . "/hook?of=$name",
              on => @on ? \@on : [ qw(started step pause resumed aborted) ] };
 }
 
