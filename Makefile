@@ -62,6 +62,9 @@ bench-scrape: ## what a scrape of the metrics costs, with bounds
 bench-rules: ## what rules cost in instructions, with bounds
 	@util/bench-rules
 
+bench-guards: ## what guards cost, a tick and a request, with bounds
+	@util/bench-guards
+
 differential: ## N random requests, decided by a slow evaluator, too
 	@util/differential --pairs=$(or $(N),1000000) --seed=$(or $(SEED),1) \
 		--jobs=$(or $(J),$(shell nproc))
@@ -97,5 +100,5 @@ clean: ## remove build/
 	rm -rf build
 
 .PHONY: help build install demo test unit check asan static valgrind bench \
-	bench-writes bench-scrape bench-rules differential sim property fuzz \
-	reliability coverage torture soak count devices clean
+	bench-writes bench-scrape bench-rules bench-guards differential sim \
+	property fuzz reliability coverage torture soak count devices clean

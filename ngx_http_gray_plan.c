@@ -259,6 +259,8 @@ ngx_http_gray_plan_guard(ngx_http_gray_plan_t *plan,
     }
 
     plan->watches += guard->watches;
+    plan->bad |= guard->bad;
+    plan->split |= (guard->kind == NGX_HTTP_GRAY_GUARD_SHARE);
     plan->guards++;
 }
 

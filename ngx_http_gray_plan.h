@@ -129,6 +129,9 @@ typedef struct {
     ngx_http_gray_guard_t         guard[NGX_HTTP_GRAY_PLAN_GUARDS];
     ngx_uint_t                    guards;
     ngx_uint_t                    watches;       /* of all of them */
+    ngx_uint_t                    bad;           /* likewise: classes */
+    ngx_uint_t                    split;         /* unsigned  split:1; one
+                                                    looks at the split */
 
     ngx_http_gray_window_t        window[NGX_HTTP_GRAY_PLAN_WINDOWS];
     ngx_uint_t                    windows;       /* 0: always open */

@@ -19,12 +19,15 @@
  * by which a request must have been decided to be of the step, and the limits
  * of times.  A plan that is not the one of the state is not counted by.
  *
+ * Most requests are good: whether one may be bad to any guard is told by a mask
+ * of classes in the plan and the least of the limits, before guards are asked.
+ *
  * Keys.  Where the unit is a key, only its first bad request counts, for each
- * watch.  Which keys these were is kept in a Bloom filter of four bits a key:
- * it holds no key, cannot be asked for one, and is right but for the chance
- * that it takes a new key for an old one, less than 1 in 16 while it is not
- * half full; that happens to both arms alike.  For the split, new keys are
- * counted of a sixteenth of all, lest they fill it.
+ * watch.  Which keys these were is kept in a Bloom filter of five bits a key,
+ * all of one word: it holds no key, cannot be asked for one, and is right but
+ * for the chance that it takes a new key for an old one, less than 1 in 16
+ * while it is not half full; that happens to both arms alike.  For the split,
+ * new keys are counted of a sixteenth of all, lest they fill it.
  */
 
 
@@ -39,8 +42,7 @@
 #define NGX_HTTP_GRAY_TRIAL_TRIES    100
 #define NGX_HTTP_GRAY_TRIAL_NEVER    UINT64_MAX
 
-#define NGX_HTTP_GRAY_TRIAL_BITS     (NGX_HTTP_GRAY_TRIAL_FILTER * 8)
-#define NGX_HTTP_GRAY_TRIAL_PROBES   4
+#define NGX_HTTP_GRAY_TRIAL_WORDS    (NGX_HTTP_GRAY_TRIAL_FILTER / 8)
 
 
 struct ngx_http_gray_trial_s {
@@ -63,6 +65,7 @@ struct ngx_http_gray_trial_s {
     uint64_t                  from;
     uint32_t                  limit[NGX_HTTP_GRAY_PLAN_WATCHES]
                                    [NGX_HTTP_GRAY_TRIAL_ARMS];
+    uint32_t                  least[NGX_HTTP_GRAY_TRIAL_ARMS];
 
     uint64_t                  set;          /* bits of the filter */
 
@@ -83,15 +86,18 @@ static void ngx_http_gray_trial_steer(ngx_http_gray_trial_t *trial,
     const ngx_http_gray_state_t *state);
 static ngx_http_gray_sample_t *ngx_http_gray_trial_sample(
     ngx_http_gray_trial_t *trial, ngx_uint_t worker, ngx_uint_t arm);
-static void ngx_http_gray_trial_watch(ngx_http_gray_trial_t *trial,
-    const ngx_http_gray_plan_t *plan, const ngx_http_gray_guard_t *guard,
-    const ngx_http_gray_trial_request_t *request, ngx_uint_t current,
+static ngx_inline uint32_t ngx_http_gray_trial_least(
+    ngx_http_gray_trial_t *trial, const ngx_http_gray_trial_request_t *request);
+static void ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_guard_t *guard,
+    const ngx_http_gray_trial_request_t *request, uint64_t hash,
     ngx_http_gray_sample_t *sample);
-static ngx_uint_t ngx_http_gray_trial_first(ngx_http_gray_trial_t *trial,
-    const ngx_http_gray_plan_t *plan, ngx_uint_t watch, uint64_t hash);
-static uint64_t ngx_http_gray_trial_mix(uint64_t hash);
+static ngx_inline ngx_uint_t ngx_http_gray_trial_first(
+    ngx_http_gray_trial_t *trial, ngx_uint_t watch, uint64_t hash);
+static ngx_inline uint64_t ngx_http_gray_trial_mix(uint64_t hash);
+static ngx_inline uint64_t ngx_http_gray_trial_bit(uint64_t hash);
 static ngx_uint_t ngx_http_gray_trial_add(ngx_http_gray_trial_t *trial,
-    uint64_t hash);
+    ngx_uint_t watch, uint64_t hash);
 
 
 static ngx_inline void
@@ -297,15 +303,21 @@ static void
 ngx_http_gray_trial_steer(ngx_http_gray_trial_t *trial,
     const ngx_http_gray_state_t *state)
 {
-    uint32_t    limit;
+    uint32_t    limit, least;
     ngx_uint_t  i, arm;
 
-    for (i = 0; i < NGX_HTTP_GRAY_PLAN_WATCHES; i++) {
-        for (arm = 0; arm < NGX_HTTP_GRAY_TRIAL_ARMS; arm++) {
+    for (arm = 0; arm < NGX_HTTP_GRAY_TRIAL_ARMS; arm++) {
+        least = NGX_HTTP_GRAY_GUARDS_NEVER;
+
+        for (i = 0; i < NGX_HTTP_GRAY_PLAN_WATCHES; i++) {
             limit = state->cold ? NGX_HTTP_GRAY_GUARDS_NEVER
                                 : state->guards.limit[i][arm];
+            least = ngx_min(least, limit);
+
             __atomic_store_n(&trial->limit[i][arm], limit, __ATOMIC_RELAXED);
         }
+
+        __atomic_store_n(&trial->least[arm], least, __ATOMIC_RELAXED);
     }
 
     __atomic_store_n(&trial->plan, state->plan, __ATOMIC_RELAXED);
@@ -396,7 +408,7 @@ ngx_http_gray_trial_filled(ngx_http_gray_trial_t *trial)
     }
 
     return (double) __atomic_load_n(&trial->set, __ATOMIC_RELAXED)
-           / NGX_HTTP_GRAY_TRIAL_BITS;
+           / (NGX_HTTP_GRAY_TRIAL_FILTER * 8);
 }
 
 
@@ -418,9 +430,10 @@ ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
     const ngx_http_gray_plan_t *plan, ngx_uint_t worker,
     const ngx_http_gray_trial_request_t *request)
 {
-    uint64_t                 from;
-    ngx_uint_t               i, current;
-    ngx_http_gray_sample_t  *sample;
+    uint64_t                      from, hash;
+    ngx_uint_t                    i, current, bad, slow, sampled;
+    ngx_http_gray_sample_t       *sample;
+    const ngx_http_gray_guard_t  *guard;
 
     from = __atomic_load_n(&trial->from, __ATOMIC_ACQUIRE);
 
@@ -447,73 +460,79 @@ ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
         }
     }
 
+    hash = (plan->key && trial->filter)
+           ? ngx_http_gray_trial_mix(request->hash) : 0;
+
+    bad = (ngx_uint_t) 1 << request->code;
+    slow = (request->header != (ngx_msec_t) -1
+            && request->header > ngx_http_gray_trial_least(trial, request));
+    sampled = (plan->split && hash && (hash & 15) == 0);
+
+    if (!(plan->bad & bad) && !slow && !sampled) {
+        return;
+    }
+
     for (i = 0; i < plan->guards; i++) {
-        ngx_http_gray_trial_watch(trial, plan, &plan->guard[i], request,
-                                  current, sample);
+        guard = &plan->guard[i];
+
+        if (!current
+            && guard->kind != NGX_HTTP_GRAY_GUARD_ABSOLUTE
+            && guard->kind != NGX_HTTP_GRAY_GUARD_SLOW)
+        {
+            continue;
+        }
+
+        if (guard->bad) {
+            if ((guard->bad & bad)
+                && ngx_http_gray_trial_first(trial, guard->watch, hash))
+            {
+                ngx_http_gray_trial_inc(&sample->bad[guard->watch]);
+            }
+
+        } else if (guard->kind != NGX_HTTP_GRAY_GUARD_SHARE) {
+            if (slow) {
+                ngx_http_gray_trial_slow(trial, guard, request, hash, sample);
+            }
+
+        } else if (sampled
+                   && ngx_http_gray_trial_add(trial, guard->watch, hash))
+        {
+            ngx_http_gray_trial_inc(&sample->keys);
+        }
     }
 }
 
 
+static ngx_inline uint32_t
+ngx_http_gray_trial_least(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_trial_request_t *request)
+{
+    return __atomic_load_n(&trial->least[request->arm
+                                         - NGX_HTTP_GRAY_TRIAL_BASELINE],
+                           __ATOMIC_RELAXED);
+}
+
+
+/* a request that is slower than the least of all limits */
+
 static void
-ngx_http_gray_trial_watch(ngx_http_gray_trial_t *trial,
-    const ngx_http_gray_plan_t *plan, const ngx_http_gray_guard_t *guard,
-    const ngx_http_gray_trial_request_t *request, ngx_uint_t current,
+ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_guard_t *guard,
+    const ngx_http_gray_trial_request_t *request, uint64_t hash,
     ngx_http_gray_sample_t *sample)
 {
     uint32_t    limit;
-    ngx_uint_t  k, watch;
+    ngx_uint_t  i, watch;
 
-    if (!current
-        && guard->kind != NGX_HTTP_GRAY_GUARD_ABSOLUTE
-        && guard->kind != NGX_HTTP_GRAY_GUARD_SLOW)
-    {
-        return;
-    }
-
-    switch (guard->kind) {
-
-    case NGX_HTTP_GRAY_GUARD_RELATIVE:
-    case NGX_HTTP_GRAY_GUARD_ABSOLUTE:
-
-        if ((guard->bad & ((ngx_uint_t) 1 << request->code))
-            && ngx_http_gray_trial_first(trial, plan, guard->watch,
-                                         request->hash))
-        {
-            ngx_http_gray_trial_inc(&sample->bad[guard->watch]);
-        }
-
-        return;
-
-    case NGX_HTTP_GRAY_GUARD_SHARE:
-
-        if (plan->key
-            && request->hash
-            && (ngx_http_gray_trial_mix(request->hash) & 15) == 0
-            && ngx_http_gray_trial_first(trial, plan, guard->watch,
-                                         request->hash))
-        {
-            ngx_http_gray_trial_inc(&sample->keys);
-        }
-
-        return;
-
-    default: /* NGX_HTTP_GRAY_GUARD_LATENCY, NGX_HTTP_GRAY_GUARD_SLOW */
-        break;
-    }
-
-    if (request->header == (ngx_msec_t) -1) {
-        return;
-    }
-
-    for (k = 0; k < guard->watches; k++) {
-        watch = guard->watch + k;
+    for (i = 0; i < guard->watches; i++) {
+        watch = guard->watch + i;
         limit = __atomic_load_n(&trial->limit[watch]
                              [request->arm - NGX_HTTP_GRAY_TRIAL_BASELINE],
                                 __ATOMIC_RELAXED);
 
         if (request->header > limit
             && limit != NGX_HTTP_GRAY_GUARDS_NEVER
-            && ngx_http_gray_trial_first(trial, plan, watch, request->hash))
+            && ngx_http_gray_trial_first(trial, watch, hash))
         {
             ngx_http_gray_trial_inc(&sample->bad[watch]);
         }
@@ -523,22 +542,17 @@ ngx_http_gray_trial_watch(ngx_http_gray_trial_t *trial,
 
 /* does it count: is it the first one of its key, if that is the unit? */
 
-static ngx_uint_t
-ngx_http_gray_trial_first(ngx_http_gray_trial_t *trial,
-    const ngx_http_gray_plan_t *plan, ngx_uint_t watch, uint64_t hash)
+static ngx_inline ngx_uint_t
+ngx_http_gray_trial_first(ngx_http_gray_trial_t *trial, ngx_uint_t watch,
+    uint64_t hash)
 {
-    if (!plan->key || hash == 0 || trial->filter == 0) {
-        return 1;
-    }
-
-    return ngx_http_gray_trial_add(trial,
-                                   ngx_http_gray_trial_mix(hash + watch + 1));
+    return hash == 0 || ngx_http_gray_trial_add(trial, watch, hash);
 }
 
 
-/* the finalizer of SplitMix64 */
+/* the finalizer of SplitMix64: of 0 it is 0 */
 
-static uint64_t
+static ngx_inline uint64_t
 ngx_http_gray_trial_mix(uint64_t hash)
 {
     hash ^= hash >> 30;
@@ -550,32 +564,54 @@ ngx_http_gray_trial_mix(uint64_t hash)
 }
 
 
+static ngx_inline uint64_t
+ngx_http_gray_trial_bit(uint64_t hash)
+{
+    return (uint64_t) 1 << (hash & 63);
+}
+
+
 /* 1 where it was not there */
 
 static ngx_uint_t
-ngx_http_gray_trial_add(ngx_http_gray_trial_t *trial, uint64_t hash)
+ngx_http_gray_trial_add(ngx_http_gray_trial_t *trial, ngx_uint_t watch,
+    uint64_t hash)
 {
-    uint32_t     bit, step;
-    uint64_t    *words, mask;
-    ngx_uint_t   i, set;
+    uint64_t    *word, mask, old, set;
+    ngx_uint_t   n;
 
-    words = (uint64_t *) ((u_char *) trial + trial->filter);
+    /* others for each watch; the high bits of a product are the mixed ones */
 
-    bit = (uint32_t) hash;
-    step = (uint32_t) (hash >> 32) | 1;
-    set = 0;
+    hash = (hash ^ watch) * 0x9e3779b97f4a7c15;
+    hash ^= hash >> 32;
 
-    for (i = 0; i < NGX_HTTP_GRAY_TRIAL_PROBES; i++, bit += step) {
+    word = (uint64_t *) ((u_char *) trial + trial->filter)
+           + hash % NGX_HTTP_GRAY_TRIAL_WORDS;
+    hash /= NGX_HTTP_GRAY_TRIAL_WORDS;
 
-        mask = (uint64_t) 1 << (bit & 63);
-        set += !(__atomic_fetch_or(&words[bit % NGX_HTTP_GRAY_TRIAL_BITS / 64],
-                                   mask, __ATOMIC_RELAXED)
-                 & mask);
+    mask = ngx_http_gray_trial_bit(hash) | ngx_http_gray_trial_bit(hash >> 6)
+           | ngx_http_gray_trial_bit(hash >> 12)
+           | ngx_http_gray_trial_bit(hash >> 18)
+           | ngx_http_gray_trial_bit(hash >> 24);
+
+    old = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+    do {
+        set = mask & ~old;
+
+        if (set == 0) {
+            return 0;
+        }
+
+    } while (!__atomic_compare_exchange_n(word, &old, old | mask, 0,
+                                          __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+
+    for (n = 0; set; n++) {
+        set &= set - 1;
     }
 
-    if (set) {
-        (void) __atomic_fetch_add(&trial->set, set, __ATOMIC_RELAXED);
-    }
+    (void) __atomic_fetch_add(&trial->set, n, __ATOMIC_RELAXED);
 
-    return set != 0;
+    return 1;
 }

@@ -107,6 +107,8 @@ add_guard(ngx_http_gray_plan_t *plan, const char *name,
     }
 
     plan->watches += guard->watches;
+    plan->bad |= guard->bad;
+    plan->split |= (kind == NGX_HTTP_GRAY_GUARD_SHARE);
 
     return guard;
 }
