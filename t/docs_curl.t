@@ -130,13 +130,18 @@ sub start {
     $text =~ s/ state=[^ ;]+/ state=state/
         or die "no state in the smallest configuration\n";
 
-    # the backends, and the unix socket of docs/operations.md
+    # the backends, one of which has the bug of docs/rollouts.md, and the unix
+    # socket of docs/operations.md
 
     $text =~ s/^(\s*)(listen 127\.0\.0\.1:%%PORT_admin%%;)/
                $1$2\n$1listen unix:%%DIR%%\/gray.sock;/m;
     $text =~ s/^\}\Z/<<"END"/me;
     server { listen 127.0.0.1:%%PORT_v1%%; return 200 "v1"; }
-    server { listen 127.0.0.1:%%PORT_v2%%; return 200 "v2"; }
+    server {
+        listen 127.0.0.1:%%PORT_v2%%;
+        location /     { return 200 "v2"; }
+        location /pay  { return 500; }
+    }
 }
 END
 
