@@ -35,6 +35,8 @@ static ngx_uint_t ngx_http_gray_apply_holds(ngx_http_gray_commit_t *commit);
 static ngx_int_t ngx_http_gray_apply_build(ngx_http_gray_apply_t *apply,
     ngx_http_gray_state_t *state, ngx_http_gray_json_t *current,
     ngx_str_t *text, const char **why, char *buf, size_t size);
+static ngx_uint_t ngx_http_gray_apply_set(ngx_http_gray_state_t *state,
+    ngx_http_gray_world_t *world);
 static ngx_http_gray_json_t *ngx_http_gray_apply_compose(
     ngx_http_gray_state_t *state, ngx_http_gray_json_t *current);
 static ngx_int_t ngx_http_gray_apply_promote(ngx_http_gray_json_t *doc,
@@ -199,6 +201,10 @@ ngx_http_gray_apply_build(ngx_http_gray_apply_t *apply,
         return NGX_OK;
     }
 
+    if (ngx_http_gray_apply_set(state, &world)) {
+        return NGX_AGAIN;
+    }
+
     input = ngx_http_gray_apply_compose(state, current);
     if (input == NULL) {
         return NGX_ERROR;
@@ -233,6 +239,29 @@ ngx_http_gray_apply_build(ngx_http_gray_apply_t *apply,
     }
 
     return NGX_DONE;
+}
+
+
+/*
+ * An operator has set another weight meanwhile: that is not to be overwritten,
+ * and the next tick sees it.  A rollback goes before all.
+ */
+
+static ngx_uint_t
+ngx_http_gray_apply_set(ngx_http_gray_state_t *state,
+    ngx_http_gray_world_t *world)
+{
+    switch (state->wish) {
+
+    case NGX_HTTP_GRAY_WISH_WEIGHT:
+        return world->weight != state->old_weight;
+
+    case NGX_HTTP_GRAY_WISH_PROMOTE:
+        return world->weight != state->weight;
+
+    default: /* NGX_HTTP_GRAY_WISH_ROLLBACK */
+        return 0;
+    }
 }
 
 

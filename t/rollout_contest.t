@@ -135,6 +135,36 @@ for my $round (1 .. 10) {
 
 is($stale, 0, 'paused: no weight is set after that');
 
+# nor is a weight overwritten that an operator has set meanwhile
+
+my %came;
+
+for my $round (1 .. 4) {
+    post('abort');
+    $t->api('PATCH', $release, { variants => { canary => { weight => 0 } } });
+    die "it is not started\n" if post('start')->{status} != 200;
+
+    fcntl $lock, F_SETLK, $held or die "fcntl: $!\n";
+
+    @connections = map { $t->http->connect } 1, 2;
+
+    $connections[0]->send(Test::Gray::HTTP::request_text(
+        'PATCH', $release, [ 'Content-Type' => 'application/json' ],
+        '{"variants": {"canary": {"weight": 50}}}'));
+    $connections[1]->send(text('promote'));
+    wait_until(sub { $t->api('GET', $rollout)->{json}{step} == 2 })
+        or die "it is not promoted\n";
+
+    fcntl $lock, F_SETLK, $free or die "fcntl: $!\n";
+
+    my ($status) = map { $_->receive('POST')->{status} } @connections;
+
+    $came{weight()}++ if $status == 200;
+}
+
+is_deeply([ keys %came ], [ 50 ], 'an operator: his weight is not overwritten')
+    or diag(join ', ', map { "$_: $came{$_}" } sort keys %came);
+
 @connections = map {
     my $connection = $t->http->connect;
 
@@ -147,7 +177,7 @@ my @answers = map { $_->receive('POST') } @connections;
 is_deeply([ map { $_->{body} }
             grep { $_->{status} != 200 && $_->{status} != 409 } @answers ],
           [], 'all at once: each is answered');
-ok(wait_until(sub { state_of() =~ /^(?:aborted|idle)$/ }), 'it has ended') or diag($t->get($rollout)->{body} . $t->get($release)->{body});
+ok(wait_until(sub { state_of() =~ /^(?:aborted|idle)$/ }), 'it has ended');
 
 
 # -- a worker stands still with the lock of the zone, and is killed
