@@ -17,6 +17,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_gray_failpoint.h"
 #include "ngx_http_gray_live.h"
 #include "ngx_http_gray_look.h"
 #include "ngx_http_gray_slots.h"
@@ -30,8 +31,8 @@ static ngx_uint_t ngx_http_gray_live_keeps(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 static ngx_http_gray_kind_e ngx_http_gray_live_kind_of(
     const ngx_http_gray_json_t *doc);
-static ngx_http_gray_plan_t *ngx_http_gray_live_plan(
-    ngx_http_gray_release_t *release, const ngx_http_gray_json_t *doc);
+static ngx_int_t ngx_http_gray_live_plan(ngx_http_gray_release_t *release,
+    const ngx_http_gray_json_t *doc, ngx_http_gray_plan_t **plan);
 static ngx_uint_t ngx_http_gray_live_adopt(ngx_http_gray_release_t *release,
     ngx_http_gray_rules_t *rules, ngx_http_gray_snapshot_t *snapshot,
     ngx_log_t *log);
@@ -289,6 +290,7 @@ ngx_http_gray_live_fits(ngx_http_gray_release_t *release,
 void
 ngx_http_gray_live_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
+    ngx_int_t                  rc;
     ngx_http_gray_json_t      *doc;
     ngx_http_gray_plan_t      *plan;
     ngx_http_gray_rules_t     *rules;
@@ -306,13 +308,18 @@ ngx_http_gray_live_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
     }
 
     rules = ngx_http_gray_release_compile(release, doc);
-    plan = ngx_http_gray_live_plan(release, doc);
+    rc = ngx_http_gray_live_plan(release, doc, &plan);
 
     ngx_http_gray_json_free(doc);
     free(snapshot.text.data);
 
-    if (rules == NULL) {
+    if (rules == NULL || rc != NGX_OK) {
         ngx_http_gray_live_uncompiled(release, log);
+
+        if (rules) {
+            ngx_http_gray_rules_destroy(rules);
+        }
+
         free(plan);
         return;
     }
@@ -326,34 +333,33 @@ ngx_http_gray_live_refresh(ngx_http_gray_release_t *release, ngx_log_t *log)
 }
 
 
-/* NULL where there is none; without memory there are no guards, for a while */
+/* NULL where the document has none: it must not look so for want of memory */
 
-static ngx_http_gray_plan_t *
+static ngx_int_t
 ngx_http_gray_live_plan(ngx_http_gray_release_t *release,
-    const ngx_http_gray_json_t *doc)
+    const ngx_http_gray_json_t *doc, ngx_http_gray_plan_t **plan)
 {
     ngx_http_gray_json_t  *rollout;
-    ngx_http_gray_plan_t  *plan;
+
+    *plan = NULL;
 
     rollout = ngx_http_gray_json_get(doc, "rollout");
 
     if (rollout == NULL || release->trial == NULL) {
-        return NULL;
+        return NGX_OK;
     }
 
-    plan = malloc(sizeof(ngx_http_gray_plan_t));
+    *plan = ngx_http_gray_fails("live_plan")
+            ? NULL : malloc(sizeof(ngx_http_gray_plan_t));
 
-    if (plan && ngx_http_gray_plan_read(plan, rollout) != NGX_OK) {
-        free(plan);
-        return NULL;
+    if (*plan == NULL || ngx_http_gray_plan_read(*plan, rollout) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    if (plan) {
-        ngx_http_gray_look(doc, plan->variant, &release->world,
-                           release->testers, sizeof(release->testers));
-    }
+    ngx_http_gray_look(doc, (*plan)->variant, &release->world,
+                       release->testers, sizeof(release->testers));
 
-    return plan;
+    return NGX_OK;
 }
 
 

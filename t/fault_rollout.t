@@ -20,6 +20,7 @@ use Test::Gray::Rollout;
 plan(skip_all => 'make test FAILPOINTS=1') unless has_failpoints();
 
 my $group = 'Rollouts';
+my %passed;
 
 my $r = Test::Gray::Rollout->new(state => 'state');
 my $t = $r->t;
@@ -54,6 +55,21 @@ sub rollbacks {
     return grep { $_->{revision} > $since
                   && $_->{document}{variants}{canary}{weight} == 0 }
            $r->journal;
+}
+
+
+# whether a point was passed so often since the last time that it was
+
+sub passed {
+    my ($point, $n) = @_;
+
+    $passed{$point} += grep { $_ eq $point } hits($t);
+
+    return 0 if $passed{$point} < $n;
+
+    delete $passed{$point};
+
+    return 1;
 }
 
 
@@ -159,8 +175,14 @@ for my $point (@points) {
     push @faults, 'not pending' if !$is->{pending};
     push @faults, 'weight ' . $r->weight if $r->weight != 10;
 
-    wait_until(sub { $t->log =~ /its rollout could not change the document/ })
-        or push @faults, 'nothing is said';
+    wait_until(sub { passed('journal_write', 4) })
+        or push @faults, 'it is not tried again';
+
+    # a worker says it once, and there are two
+
+    my $said = () = $t->log =~ /its rollout could not change the document/g;
+
+    push @faults, "$said lines in the log" if $said < 1 || $said > 2;
 
     disarm($t);
 
@@ -178,6 +200,39 @@ for my $point (@points) {
            'tried each second, and made once it can',
            @faults ? join('; ', @faults)
            : 'tried each second, and made once it could');
+}
+
+# -- there is no memory for the plan of a revision: that is no plan removed
+
+{
+    my @faults;
+
+    begin();
+    arm($t, live_plan => 'ENOMEM');
+
+    $r->patch({ rules => [ { when => { '$arg_u' => 'x' },
+                             variant => 'stable' } ] });
+
+    wait_until(sub { passed('live_plan', 4) })
+        or push @faults, 'it is not tried again';
+
+    my $is = $r->see->{state};
+
+    push @faults, "it is $is" if $is ne 'running';
+
+    disarm($t);
+
+    my $n = $r->see->{requests} || 0;
+
+    wait_until(sub { $r->ask(50); ($r->see->{requests} || 0) > $n })
+        or push @faults, 'it does not count any more';
+
+    is_deeply(\@faults, [], 'no memory for a plan');
+
+    record($group, 'there is no memory for the plan of a revision',
+           'the plan before is in force; tried each second',
+           @faults ? join('; ', @faults)
+           : 'the plan before was in force; tried each second');
 }
 
 Test::Gray->done;
