@@ -219,8 +219,10 @@ ngx_http_gray_apply_build(ngx_http_gray_apply_t *apply,
 
     if (rc == NGX_DECLINED || rc == NGX_BUSY) {
         (void) ngx_snprintf((u_char *) buf, size - 1,
-                            "the document would not be valid: %s %s%Z",
-                            faults.fault[0].pointer, faults.fault[0].detail);
+                            "the document would not be valid: %s%s%s%Z",
+                            faults.fault[0].pointer,
+                            faults.fault[0].pointer[0] ? " " : "",
+                            faults.fault[0].detail);
         buf[size - 1] = '\0';
         *why = buf;
     }

@@ -75,6 +75,9 @@ typedef struct {
     void                           *applying;    /* of what a rollout wishes
                                                     for, under way, or NULL */
     ngx_msec_t                      kept;        /* likewise: when it was */
+    ngx_uint_t                      failing;     /* unsigned  failing:1; that
+                                                    it could not be was said */
+    ngx_msec_t                      failed;      /* then */
     void                           *notify;      /* hooks under way in this
                                                     process, or NULL */
 

@@ -30,6 +30,7 @@
 #define NGX_HTTP_GRAY_ROLLOUT_PAUSE     10     /* ms */
 #define NGX_HTTP_GRAY_ROLLOUT_PATIENCE  100    /* ms, for the lock; */
 #define NGX_HTTP_GRAY_ROLLOUT_WRITERS   2000   /* ms, for other writers */
+#define NGX_HTTP_GRAY_ROLLOUT_SAY       60000  /* ms, between log lines */
 #define NGX_HTTP_GRAY_ROLLOUT_GAP       1500   /* ms: a tick was left out */
 
 
@@ -391,10 +392,20 @@ ngx_http_gray_rollout_applied(void *data, ngx_int_t rc, const char *why)
     release->applying = NULL;
 
     if (rc == NGX_OK) {
+        release->failing = 0;
         release->kept = ngx_current_msec - NGX_HTTP_GRAY_ROLLOUT_KEEP;
         ngx_http_gray_rollout_tick(release, ngx_cycle->log);
 
-    } else if (rc == NGX_ERROR) {
+    } else if (rc == NGX_ERROR
+               && (!release->failing
+                   || ngx_current_msec - release->failed
+                      >= NGX_HTTP_GRAY_ROLLOUT_SAY))
+    {
+        /* it is tried each second, and said once in a while */
+
+        release->failing = 1;
+        release->failed = ngx_current_msec;
+
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "gray: release \"%V\": its rollout could not change the "
                       "document, which is tried again: %s", &release->name,
