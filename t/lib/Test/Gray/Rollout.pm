@@ -195,6 +195,7 @@ sub text {
     my $state = $self->{state} ? " state=$self->{state}" : '';
     my $main = $self->{main} || '';
     my $zone = $self->{zone} || '';
+    my $more = $self->{more} || '';
     my @variants = @{ $self->{variants} };
 
     my $blocks = join '', map {
@@ -203,13 +204,14 @@ sub text {
     } 'stable', @variants;
 
     my $releases = join '', map { $self->declared($_) } @{ $self->{releases} };
-    my $places = join '', map { <<"END" } @{ $self->{releases} };
+    my $places = $self->{switch} ? '' : join '', map { <<"END" }
         location /$_ {
             proxy_pass http://$_;
             proxy_set_header Connection "";
             proxy_set_header X-Revision \$gray_${_}_revision;
         }
 END
+        @{ $self->{releases} };
 
     return <<"END";
 $main
@@ -229,6 +231,7 @@ $releases
         proxy_http_version 1.1;
 
 $places
+        $more
         location = /pid     { return 200 \$pid; }
         location = /metrics { gray_metrics; }
         location /gray/     { gray_admin; }
@@ -490,11 +493,17 @@ sub lines {
 sub journal { return grep { $_->{author} eq 'rollout' } $_[0]->lines }
 
 
+# all, or once there are so many
+
 sub served {
-    my ($self) = @_;
+    my ($self, $n) = @_;
+
+    my $file = $self->{upstreams}->dir . '/served.log';
+
+    wait_until(sub { (() = slurp($file) =~ /\n/g) >= ($n || 0) });
 
     return map { [ split / / ] }
-           split /\n/, $self->{upstreams}->read_file('served.log');
+           split /\n/, slurp($file);
 }
 
 
