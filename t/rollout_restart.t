@@ -214,6 +214,35 @@ $r->reload(size => '6m');
 $r->becomes('running');
 is(looks(), $before, 'a start, and a reload at once: it is there');
 
+# -- evidence
+
+$r->over;
+$r->begin(%steps, cooldown => '0s', steps => [ { weight => 50 } ]);
+$r->bad($_ => 3) for qw(stable canary);
+$r->ask(200);
+
+my $all = sub {
+    my $counts = $_[0]{guards}[1]{counts};
+    return $counts->{canary}{requests} + $counts->{baseline}{requests};
+};
+
+$r->becomes(sub { $all->($_[0]) == 200 });
+$r->act('pause');
+$before = $r->see->{guards};
+restart('crash');
+is_deeply([ map { $_->{counts} } @{ $r->see->{guards} } ],
+          [ map { $_->{counts} } @$before ], 'counts of guards outlive it');
+is_deeply([ map { $_->{e_value} } @{ $r->see->{guards} } ],
+          [ map { $_->{e_value} } @$before ], '... and the evidence');
+$r->act('resume');
+
+# two ticks, for what comes with the first one is of nobody knows when
+
+$r->becomes(sub { $_[0]{held_seconds} > 2 });
+$r->ask(100);
+is($all->($r->becomes(sub { $all->($_[0]) >= 300 })), 300, '... and go on');
+
+
 # -- killed at the very moment at which the document has changed
 
 my $journal = $r->t->dir . '/state/app.jsonl';

@@ -8,6 +8,10 @@ package Test::Gray::Halt;
 #     ... the process is made to call it ...
 #     wait_halted($pid);
 #
+# or, where it is not known who will, halt_at() for each, and
+#
+#     my $pid = wait_any_halted(@pids);
+#
 # can_halt() says whether this can be done here.
 #
 # A process that comes to a function stands still there, as if it were never
@@ -25,7 +29,7 @@ use Test::Gray;
 use Test::Gray::Process;
 
 our @ISA = ('Exporter');
-our @EXPORT = qw(can_halt halt_at wait_halted);
+our @EXPORT = qw(can_halt halt_at wait_any_halted wait_halted);
 
 my %jump = (
     x86_64  => "\xeb\xfe",
@@ -86,6 +90,24 @@ sub wait_halted {
     kill 'STOP', $pid;
 
     return $halted;
+}
+
+
+# of several, the first one that does; or nothing
+
+sub wait_any_halted {
+    my (@pids) = @_;
+
+    my $first;
+
+    wait_until(sub {
+        ($first) = grep { ticks($_) > $ticks{$_} + 10 } @pids;
+        return $first;
+    });
+
+    kill 'STOP', $first if $first;
+
+    return $first;
 }
 
 
