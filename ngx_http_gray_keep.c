@@ -28,6 +28,7 @@
 
 
 #define NGX_HTTP_GRAY_KEEP_MAGIC    0x31306c6c6f725f67   /* "g_roll01" */
+#define NGX_HTTP_GRAY_KEEP_RETRY    5000                 /* ms */
 #define NGX_HTTP_GRAY_KEEP_WAITERS  16
 
 
@@ -59,6 +60,7 @@ typedef struct {
     ngx_err_t                      err;        /* 0: it is durable */
     const char                    *failed;
     ngx_err_t                      said;       /* in the log */
+    ngx_event_t                    retry;
 
     char                           path[NGX_MAX_PATH];
     char                           temp[NGX_MAX_PATH];
@@ -73,6 +75,7 @@ static void ngx_http_gray_keep_post(ngx_http_gray_keep_t *keep);
 static void ngx_http_gray_keep_step(void *data);
 static ngx_int_t ngx_http_gray_keep_save(ngx_http_gray_keep_t *keep);
 static void ngx_http_gray_keep_saved(void *data);
+static void ngx_http_gray_keep_retry(ngx_event_t *ev);
 static void ngx_http_gray_keep_say(ngx_http_gray_keep_t *keep);
 static void ngx_http_gray_keep_tell(ngx_http_gray_keep_waiter_t *waiting,
     ngx_int_t rc);
@@ -159,6 +162,10 @@ ngx_http_gray_keep_create(ngx_http_gray_release_t *release)
 
     keep->release = release;
     keep->task.data = keep;
+    keep->retry.handler = ngx_http_gray_keep_retry;
+    keep->retry.data = keep;
+    keep->retry.log = ngx_cycle->log;
+    keep->retry.cancelable = 1;
 
     n = snprintf(keep->path, sizeof(keep->path), "%.*s/%.*s.rollout",
                  (int) release->zone->state.len,
@@ -189,6 +196,10 @@ static void
 ngx_http_gray_keep_cleanup(void *data)
 {
     ngx_http_gray_keep_t *keep = data;
+
+    if (keep->retry.timer_set) {
+        ngx_del_timer(&keep->retry);
+    }
 
     keep->release = NULL;
 
@@ -329,9 +340,27 @@ ngx_http_gray_keep_saved(void *data)
     if (keep->again) {
         keep->again = 0;
         ngx_http_gray_keep_post(keep);
+
+    } else if (rc != NGX_OK && !keep->retry.timer_set) {
+        ngx_add_timer(&keep->retry, NGX_HTTP_GRAY_KEEP_RETRY);
     }
 
     ngx_http_gray_keep_tell(waiting, rc);
+}
+
+
+/* what is over has no ticks any more that would do so */
+
+static void
+ngx_http_gray_keep_retry(ngx_event_t *ev)
+{
+    ngx_http_gray_keep_t  *keep;
+
+    keep = ev->data;
+
+    if (keep->release->trial && !keep->task.running) {
+        ngx_http_gray_keep_post(keep);
+    }
 }
 
 
