@@ -243,6 +243,32 @@ $r->ask(100);
 is($all->($r->becomes(sub { $all->($_[0]) >= 300 })), 300, '... and go on');
 
 
+# -- a directory that takes no new files: the document is kept, and it is not
+
+my $state = $r->t->dir . '/state';
+
+chmod 0555, $state;
+
+my $response = $r->act('pause');
+
+is($response->{status}, 503, 'a directory that is not written to');
+like($response->{json}{detail}, qr/^the rollout has changed.*cannot be kept/,
+     '... is no reason not to pause, as it says');
+is($r->see->{state}, 'paused', '... so it has');
+is($r->act('rollback')->{status}, 503, '... nor not to roll back');
+is($r->weight, 0, '... so it has, too');
+like($r->t->log, qr/open\(\) "[^"]+app\.rollout" failed/,
+     '... and the log tells');
+
+chmod 0700, $state;
+
+$r->t->expect(qr/app\.rollout" failed/);
+ok(wait_until(sub { $r->t->log =~ /its rollout is kept again/ }),
+   '... until there is one again, though nothing is under way any more');
+restart('crash');
+like(told(), qr/^(?:rolled_back|idle) 0$/, '... from which it comes back');
+
+
 # -- killed at the very moment at which the document has changed
 
 my $journal = $r->t->dir . '/state/app.jsonl';
