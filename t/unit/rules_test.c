@@ -18,6 +18,7 @@
 #include <math.h>
 #include <regex.h>
 
+#include "ngx_http_gray_arms.h"
 #include "bucket_vectors.h"
 
 /*
