@@ -13,6 +13,7 @@
 #include "ngx_http_gray_history.h"
 #include "ngx_http_gray_live.h"
 #include "ngx_http_gray_patch.h"
+#include "ngx_http_gray_record.h"
 #include "ngx_http_gray_reply.h"
 
 

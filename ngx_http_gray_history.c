@@ -21,7 +21,7 @@
 #include <sys/mman.h>
 
 #include "ngx_http_gray_history.h"
-#include "ngx_http_gray_journal.h"
+#include "ngx_http_gray_lines.h"
 #include "ngx_http_gray_record.h"
 #include "ngx_http_gray_reply.h"
 
@@ -376,8 +376,8 @@ ngx_http_gray_history_step(void *data)
                       ? NGX_OK : NGX_DECLINED;
         history->word = ngx_http_gray_shm_word(history->block) >> 1;
 
-        rc = ngx_http_gray_journal_read(history->path,
-                                        ngx_http_gray_history_visit, history);
+        rc = ngx_http_gray_lines_read(history->path,
+                                      ngx_http_gray_history_visit, history);
 
         history->err = (rc == NGX_OK) ? 0 : ngx_errno;
 

@@ -11,15 +11,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_http_gray_record.h"
-
-
-#define NGX_HTTP_GRAY_JOURNAL_BYTES  16777216   /* of what is kept */
-
-/* a file is not read whole where it is longer than that */
-
-#define NGX_HTTP_GRAY_JOURNAL_LOAD                                            \
-    (2 * NGX_HTTP_GRAY_JOURNAL_BYTES + 2 * NGX_HTTP_GRAY_RECORD_MAX)
 
 /* in place of an errno: the file is of a layout to come */
 
@@ -96,30 +87,6 @@ typedef struct {
 } ngx_http_gray_journal_t;
 
 
-/* what the end of a file is like */
-
-typedef struct {
-    ngx_str_t                       line;       /* the last good one, without
-                                                   its line feed, malloc()ed;
-                                                   empty: there is none */
-    uint64_t                        revision;   /* its, or 0 */
-    ngx_uint_t                      lost;       /* damaged lines behind it, */
-    uint64_t                        seen;       /* the last revision there */
-    size_t                          torn;       /* bytes of an unfinished one */
-    ngx_http_gray_record_e          layout;     /* _NEWER: leave it alone */
-    off_t                           end;        /* of that line */
-    off_t                           size;
-} ngx_http_gray_journal_tail_t;
-
-
-/*
- * Is shown a good line, without its line feed, and its revision: NGX_OK, or
- * NGX_DONE where it wants to see no more, or NGX_ERROR with errno.
- */
-typedef ngx_int_t (*ngx_http_gray_journal_visit_pt)(void *data, u_char *line,
-    size_t len, uint64_t revision);
-
-
 /*
  * Paths of the journal of release "name" in the directory "dir": NGX_OK, or
  * NGX_DECLINED where one is too long.
@@ -140,22 +107,6 @@ void ngx_http_gray_journal_write(ngx_http_gray_journal_t *journal);
 
 /* what write() allocated, and was given */
 void ngx_http_gray_journal_free(ngx_http_gray_journal_t *journal);
-
-/*
- * Reads the end of the file, and changes nothing.  NGX_OK with what is to be
- * freed in tail->line; NGX_DECLINED where there is no file, or an empty one;
- * NGX_ERROR with errno, which may be 0 (no plain file).
- */
-ngx_int_t ngx_http_gray_journal_tail(const char *path,
-    ngx_http_gray_journal_tail_t *tail);
-
-/*
- * Reads what is kept, without a lock, from the last line on.  NGX_OK;
- * NGX_DECLINED and NGX_ERROR as of _tail(), which may come after some lines
- * were visited; errno is EAGAIN where the file was cut meanwhile.
- */
-ngx_int_t ngx_http_gray_journal_read(const char *path,
-    ngx_http_gray_journal_visit_pt visit, void *data);
 
 /* is nothing known of the file, or does it look otherwise than "mark" says? */
 ngx_uint_t ngx_http_gray_journal_moved(const char *path,

@@ -22,6 +22,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_gray_journals.h"
+#include "ngx_http_gray_lines.h"
 #include "ngx_http_gray_live.h"
 
 
@@ -46,7 +47,7 @@ static ngx_int_t ngx_http_gray_journals_publish(
 static void ngx_http_gray_journals_raise(ngx_http_gray_release_t *release,
     ngx_str_t *line, uint64_t revision, ngx_log_t *log);
 static ngx_int_t ngx_http_gray_journals_tail(ngx_http_gray_release_t *release,
-    ngx_http_gray_journal_tail_t *tail, ngx_log_t *log);
+    ngx_http_gray_lines_tail_t *tail, ngx_log_t *log);
 
 
 ngx_int_t
@@ -497,9 +498,9 @@ uint64_t
 ngx_http_gray_journals_recover(ngx_http_gray_release_t *release,
     ngx_uint_t trusted, ngx_log_t *log)
 {
-    uint64_t                       revision, current;
-    ngx_int_t                      rc;
-    ngx_http_gray_journal_tail_t   tail;
+    uint64_t                    revision, current;
+    ngx_int_t                   rc;
+    ngx_http_gray_lines_tail_t  tail;
 
     if (ngx_http_gray_journals_tail(release, &tail, log) != NGX_OK) {
         return 0;
@@ -591,7 +592,7 @@ ngx_http_gray_journals_raise(ngx_http_gray_release_t *release,
 
 static ngx_int_t
 ngx_http_gray_journals_tail(ngx_http_gray_release_t *release,
-    ngx_http_gray_journal_tail_t *tail, ngx_log_t *log)
+    ngx_http_gray_lines_tail_t *tail, ngx_log_t *log)
 {
     ngx_int_t                rc;
     ngx_err_t                err;
@@ -604,7 +605,7 @@ ngx_http_gray_journals_tail(ngx_http_gray_release_t *release,
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_gray_journal_tail(journal.path, tail);
+    rc = ngx_http_gray_lines_tail(journal.path, tail);
     err = ngx_errno;
 
     if (rc == NGX_OK && tail->layout == NGX_HTTP_GRAY_RECORD_NEWER) {
@@ -688,15 +689,15 @@ ngx_http_gray_journals_behind(ngx_http_gray_main_conf_t *gmcf,
 ngx_int_t
 ngx_http_gray_journals_fits(ngx_http_gray_release_t *release, ngx_log_t *log)
 {
-    ngx_int_t                     rc;
-    ngx_http_gray_record_t        record;
-    ngx_http_gray_journal_t       journal;
-    ngx_http_gray_journal_tail_t  tail;
+    ngx_int_t                   rc;
+    ngx_http_gray_record_t      record;
+    ngx_http_gray_journal_t     journal;
+    ngx_http_gray_lines_tail_t  tail;
 
     if (ngx_http_gray_journal_init(&journal, &release->zone->state,
                                    &release->name)
         != NGX_OK
-        || ngx_http_gray_journal_tail(journal.path, &tail) != NGX_OK)
+        || ngx_http_gray_lines_tail(journal.path, &tail) != NGX_OK)
     {
         return NGX_OK;
     }

@@ -30,6 +30,7 @@
 #include <fcntl.h>
 
 #include "ngx_http_gray_journal.h"
+#include "ngx_http_gray_lines.h"
 #include "lines.h"
 
 #define XXH_INLINE_ALL
@@ -46,7 +47,7 @@
 #define HISTORY  4
 #define WRITES   100
 #define SEEN     65536
-#define PIECE    4194304     /* as in ngx_http_gray_journal.c */
+#define PIECE    4194304     /* as in ngx_http_gray_lines.c */
 
 
 int __real_open64(const char *path, int flags, ...);
@@ -738,18 +739,18 @@ check_lines(ngx_http_gray_journal_t *journal, uint64_t last)
 static void
 restart(void)
 {
-    uint64_t                       id, revision;
-    ngx_int_t                      rc;
-    ngx_uint_t                     lost;
-    ngx_http_gray_journal_t       *journal, visited;
-    ngx_http_gray_journal_tail_t   tail;
+    uint64_t                    id, revision;
+    ngx_int_t                   rc;
+    ngx_uint_t                  lost;
+    ngx_http_gray_journal_t    *journal, visited;
+    ngx_http_gray_lines_tail_t  tail;
 
     checked++;
 
     journal = &visited;
     visit(journal, after);
 
-    rc = ngx_http_gray_journal_tail(journal->path, &tail);
+    rc = ngx_http_gray_lines_tail(journal->path, &tail);
 
     if (rc == NGX_ERROR) {
         violated("the file cannot be read");
@@ -806,7 +807,7 @@ restart(void)
 
     ngx_http_gray_journal_free(journal);
 
-    rc = ngx_http_gray_journal_tail(journal->path, &tail);
+    rc = ngx_http_gray_lines_tail(journal->path, &tail);
 
     if (rc != NGX_OK || id_of(&tail.line) != 1000000 || tail.lost || tail.torn
         || tail.revision != revision + 1)

@@ -17,13 +17,14 @@
 #include <fcntl.h>
 
 #include "ngx_http_gray_journal.h"
+#include "ngx_http_gray_lines.h"
 #include "lines.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 
-#define FIRST  65536         /* as in ngx_http_gray_journal.c */
+#define FIRST  65536         /* as in ngx_http_gray_lines.c */
 #define PIECE  4194304
 
 
@@ -421,9 +422,9 @@ know(ngx_http_gray_journal_mark_t *mark, uint64_t revision, uint64_t records)
 /* revision of the last good line; "tail" without the line */
 
 static uint64_t
-tail_of(ngx_http_gray_journal_tail_t *tail)
+tail_of(ngx_http_gray_lines_tail_t *tail)
 {
-    assert_int_equal(ngx_http_gray_journal_tail(path, tail), NGX_OK);
+    assert_int_equal(ngx_http_gray_lines_tail(path, tail), NGX_OK);
     free(tail->line.data);
 
     return tail->revision;
@@ -462,10 +463,10 @@ assert_revisions(ngx_uint_t from, ngx_uint_t to)
 static void
 test_cut(void **state)
 {
-    u_char                         data[4096];
-    size_t                         i, len, ends[6];
-    ngx_uint_t                     whole;
-    ngx_http_gray_journal_tail_t   tail;
+    u_char                      data[4096];
+    size_t                      i, len, ends[6];
+    ngx_uint_t                  whole;
+    ngx_http_gray_lines_tail_t  tail;
 
     (void) state;
 
@@ -494,12 +495,12 @@ test_cut(void **state)
 static void
 test_flipped(void **state)
 {
-    u_char                         data[4096], back[4096];
-    size_t                         i, len, ends[5];
-    ngx_uint_t                     hit, last, gone;
-    ngx_http_gray_journal_t        journal;
-    ngx_http_gray_journal_tail_t   tail;
-    lines_t  lines;
+    u_char                      data[4096], back[4096];
+    size_t                      i, len, ends[5];
+    ngx_uint_t                  hit, last, gone;
+    ngx_http_gray_journal_t     journal;
+    ngx_http_gray_lines_tail_t  tail;
+    lines_t                     lines;
 
     (void) state;
 
@@ -554,10 +555,10 @@ test_flipped(void **state)
 static void
 test_garbage(void **state)
 {
-    u_char                         data[4096], copy[4096];
-    size_t                         len, ends[3];
-    ngx_uint_t                     i;
-    ngx_http_gray_journal_tail_t   tail;
+    u_char                      data[4096], copy[4096];
+    size_t                      len, ends[3];
+    ngx_uint_t                  i;
+    ngx_http_gray_lines_tail_t  tail;
 
     static const struct {
         const char  *text;
@@ -619,9 +620,9 @@ test_garbage(void **state)
 static void
 test_sparse(void **state)
 {
-    u_char                         data[4096];
-    size_t                         len, ends[3];
-    ngx_http_gray_journal_tail_t   tail;
+    u_char                      data[4096];
+    size_t                      len, ends[3];
+    ngx_http_gray_lines_tail_t  tail;
 
     (void) state;
 
@@ -642,22 +643,22 @@ test_sparse(void **state)
 static void
 test_no_file(void **state)
 {
-    char                            other[160];
-    u_char                          data[4096];
-    size_t                          len, ends[2];
-    struct stat                     st;
-    ngx_http_gray_journal_t         journal;
-    ngx_http_gray_journal_tail_t    tail;
-    lines_t   lines;
+    char                        other[160];
+    u_char                      data[4096];
+    size_t                      len, ends[2];
+    struct stat                 st;
+    ngx_http_gray_journal_t     journal;
+    ngx_http_gray_lines_tail_t  tail;
+    lines_t                     lines;
 
     (void) state;
 
     (void) __real_unlink(path);
-    assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_DECLINED);
+    assert_int_equal(ngx_http_gray_lines_tail(path, &tail), NGX_DECLINED);
     assert_int_equal(read_lines(path, &lines), NGX_DECLINED);
 
     put(path, data, 0);
-    assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_DECLINED);
+    assert_int_equal(ngx_http_gray_lines_tail(path, &tail), NGX_DECLINED);
     assert_int_equal(read_lines(path, &lines), NGX_OK);
     assert_int_equal(lines.nlines, 0);
     free_lines(&lines);
@@ -666,13 +667,13 @@ test_no_file(void **state)
 
     (void) __real_unlink(path);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_lines_tail(path, &tail), NGX_ERROR);
     assert_int_equal(read_lines(path, &lines), NGX_ERROR);
     assert_int_equal(write_next(1), NGX_ERROR);
     assert_int_equal(rmdir(path), 0);
 
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_lines_tail(path, &tail), NGX_ERROR);
     assert_int_equal(errno, 0);
     assert_int_equal(read_lines(path, &lines), NGX_ERROR);
     assert_int_equal(write_next(1), NGX_ERROR);
@@ -702,7 +703,7 @@ test_no_file(void **state)
     put(other, data, len);
     assert_int_equal(symlink(other, path), 0);
 
-    assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_ERROR);
+    assert_int_equal(ngx_http_gray_lines_tail(path, &tail), NGX_ERROR);
     assert_int_equal(errno, ELOOP);
     assert_int_equal(read_lines(path, &lines), NGX_ERROR);
     assert_int_equal(write_next(2), NGX_ERROR);
@@ -719,11 +720,11 @@ test_no_file(void **state)
 static void
 test_newer(void **state)
 {
-    char                           digits[17];
-    u_char                         data[4096], back[4096];
-    size_t                         len, n, ends[2];
-    ngx_uint_t                     i;
-    ngx_http_gray_journal_tail_t   tail;
+    char                        digits[17];
+    u_char                      data[4096], back[4096];
+    size_t                      len, n, ends[2];
+    ngx_uint_t                  i;
+    ngx_http_gray_lines_tail_t  tail;
 
     static const char  rest[] = "\"layout\":2,\"revision\":3,\"new\":[]}";
     static const char  *behind[] = { "", "x", "x\n", "\n\n", "{\"checksum\":" };
@@ -741,7 +742,7 @@ test_newer(void **state)
         n = len + sprintf((char *) data + len, "%s", behind[i]);
         put(path, data, n);
 
-        assert_int_equal(ngx_http_gray_journal_tail(path, &tail), NGX_OK);
+        assert_int_equal(ngx_http_gray_lines_tail(path, &tail), NGX_OK);
         assert_int_equal(tail.layout, NGX_HTTP_GRAY_RECORD_NEWER);
         assert_null(tail.line.data);
 
@@ -760,10 +761,10 @@ test_newer(void **state)
 static void
 test_layout_1(void **state)
 {
-    u_char                          data[4096], back[4096];
-    size_t                          len;
-    ngx_http_gray_journal_tail_t    tail;
-    lines_t   lines;
+    u_char                      data[4096], back[4096];
+    size_t                      len;
+    ngx_http_gray_lines_tail_t  tail;
+    lines_t                     lines;
 
     (void) state;
 
@@ -791,13 +792,13 @@ test_layout_1(void **state)
 static void
 test_windows(void **state)
 {
-    u_char                         *data;
-    size_t                          i, len, at, behind;
-    ngx_int_t                       edge;
-    ngx_str_t                       first, line;
-    ngx_uint_t                      k, n;
-    lines_t                         lines;
-    ngx_http_gray_journal_tail_t    tail;
+    u_char                     *data;
+    size_t                      i, len, at, behind;
+    ngx_int_t                   edge;
+    ngx_str_t                   first, line;
+    ngx_uint_t                  k, n;
+    lines_t                     lines;
+    ngx_http_gray_lines_tail_t  tail;
 
     static const size_t  edges[] = { FIRST, FIRST + PIECE };
     static const size_t  lens[] = { 300, 4096, 300000,
@@ -949,7 +950,7 @@ test_pieces(void **state)
 
     reads = 0;
     n = 0;
-    assert_int_equal(ngx_http_gray_journal_read(path, stop_at, &n), NGX_OK);
+    assert_int_equal(ngx_http_gray_lines_read(path, stop_at, &n), NGX_OK);
     assert_int_equal(n, 1);
     assert_in_range(reads, 1, 2);
 
@@ -964,10 +965,10 @@ test_pieces(void **state)
 static void
 test_seen(void **state)
 {
-    u_char                         *data;
-    size_t                          i, len;
-    ngx_str_t                       line;
-    ngx_http_gray_journal_tail_t    tail;
+    u_char                     *data;
+    size_t                      i, len;
+    ngx_str_t                   line;
+    ngx_http_gray_lines_tail_t  tail;
 
     static const char  number[] = "\"revision\":123456,";
 
@@ -1203,12 +1204,12 @@ test_compaction_damaged(void **state)
 static void
 test_marks(void **state)
 {
-    u_char                         data[4096];
-    size_t                         len, ends[5];
-    uint64_t                       revision;
-    ngx_uint_t                     i, n;
-    ngx_http_gray_journal_t        journal;
-    ngx_http_gray_journal_tail_t   tail;
+    u_char                      data[4096];
+    size_t                      len, ends[5];
+    uint64_t                    revision;
+    ngx_uint_t                  i, n;
+    ngx_http_gray_journal_t     journal;
+    ngx_http_gray_lines_tail_t  tail;
 
     (void) state;
 
@@ -1374,12 +1375,12 @@ prepare(kind_e kind, ngx_http_gray_journal_t *journal)
 static ngx_uint_t
 last_id(void)
 {
-    u_char                        *p;
-    ngx_int_t                      rc;
-    ngx_uint_t                     id;
-    ngx_http_gray_journal_tail_t   tail;
+    u_char                     *p;
+    ngx_int_t                   rc;
+    ngx_uint_t                  id;
+    ngx_http_gray_lines_tail_t  tail;
 
-    rc = ngx_http_gray_journal_tail(path, &tail);
+    rc = ngx_http_gray_lines_tail(path, &tail);
 
     if (rc == NGX_DECLINED) {
         return 0;
@@ -1615,13 +1616,13 @@ test_interrupted(void **state)
 static void
 test_cut_meanwhile(void **state)
 {
-    u_char                          data[4096], back[4096];
-    size_t                          len, ends[3];
-    ngx_int_t                       rc;
-    ngx_uint_t                      n, done;
-    ngx_http_gray_journal_t         journal;
-    ngx_http_gray_journal_tail_t    tail;
-    lines_t                         lines;
+    u_char                      data[4096], back[4096];
+    size_t                      len, ends[3];
+    ngx_int_t                   rc;
+    ngx_uint_t                  n, done;
+    ngx_http_gray_journal_t     journal;
+    ngx_http_gray_lines_tail_t  tail;
+    lines_t                     lines;
 
     (void) state;
 
@@ -1632,7 +1633,7 @@ test_cut_meanwhile(void **state)
     for (n = 1, done = 0; !done; n++) {
         works();
         until_end = n;
-        rc = ngx_http_gray_journal_tail(path, &tail);
+        rc = ngx_http_gray_lines_tail(path, &tail);
         done = until_end > 0;
 
         assert_int_equal(rc, done ? NGX_OK : NGX_ERROR);
@@ -1731,12 +1732,12 @@ test_owner(void **state)
 static void
 test_read_failures(void **state)
 {
-    u_char                          data[4096];
-    size_t                          len, ends[3];
-    ngx_int_t                       rc;
-    ngx_uint_t                      n, ok;
-    ngx_http_gray_journal_tail_t    tail;
-    lines_t   lines;
+    u_char                      data[4096];
+    size_t                      len, ends[3];
+    ngx_int_t                   rc;
+    ngx_uint_t                  n, ok;
+    ngx_http_gray_lines_tail_t  tail;
+    lines_t                     lines;
 
     (void) state;
 
@@ -1747,7 +1748,7 @@ test_read_failures(void **state)
     for (n = 1, ok = 0; !ok; n++) {
         works();
         failing = n;
-        rc = ngx_http_gray_journal_tail(path, &tail);
+        rc = ngx_http_gray_lines_tail(path, &tail);
         ok = calls < n;
         works();
 
@@ -1779,7 +1780,7 @@ test_read_failures(void **state)
         for_good = 1;
         shortened = 1;
 
-        if (ngx_http_gray_journal_tail(path, &tail) == NGX_OK) {
+        if (ngx_http_gray_lines_tail(path, &tail) == NGX_OK) {
             assert_int_equal(tail.revision, 3);
             free(tail.line.data);
         }

@@ -53,7 +53,7 @@ read_lines(const char *path, lines_t *lines)
     lines->nlines = 0;
     lines->damaged = 0;
 
-    rc = ngx_http_gray_journal_read(path, add_line, lines);
+    rc = ngx_http_gray_lines_read(path, add_line, lines);
 
     if (rc != NGX_OK) {
         free_lines(lines);
