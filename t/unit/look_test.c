@@ -14,9 +14,10 @@
 #include "ngx_http_gray_look.h"
 
 
-#define CANARY   "\"variants\": {\"stable\": {}, \"canary\": {\"weight\": 20}," \
-                 " \"other\": {\"weight\": 30}}"
-#define STABLE   "\"baseline\": \"stable\", \"enabled\": true"
+#define CANARY                                                                \
+    "\"variants\": {\"stable\": {}, \"canary\": {\"weight\": 20}, "           \
+    "\"other\": {\"weight\": 30}}"
+#define STABLE  "\"baseline\": \"stable\", \"enabled\": true"
 
 
 typedef struct {

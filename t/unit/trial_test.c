@@ -433,7 +433,7 @@ test_keys(void **state)
 }
 
 
-/* keys in order and at random: few are taken for others, until it is half full */
+/* keys in order, and at random: few of them are taken for others */
 
 static void
 test_filter(void **state)
