@@ -81,6 +81,11 @@ is($killed, 0, 'the kill switch');
 
 like($out, qr/^Each user got the same variant 10 times, from 4 workers\.$/m,
      'sticky');
+like($out, qr/^[ ]+"state":[ ]"rolled_back",\n[ ]+"cause":[ ]"guard",\n
+             [ ]+"reason":[ ]"errors\w*:[ ]canary[ ].*\n[ ]+"weight":[ ]0,/mx,
+     'a rollout goes back');
+cmp_ok(($out =~ /^Rolled back ([\d.]+) s after the first error/m)[0] || 99, '<',
+       5, '... soon');
 like($out, qr/^Users that left the canary: 0, that joined it: (\d+)\.$/m,
      'nobody leaves');
 is(($out =~ /that joined it: (\d+)/)[0], $after - $before, 'who joins');

@@ -61,6 +61,15 @@ for my $fault (sort keys %faults) {
         or diag($out);
 }
 
+# how long rollouts take, as docs/rollouts.md says
+
+open my $docs, '<', "$FindBin::Bin/../docs/rollouts.md"
+    or die "docs/rollouts.md: $!\n";
+my ($table) = join('', <$docs>) =~ /^<!-- pace -->\n(.*?)^<!-- end of pace -->/ms;
+
+is(qx($FindBin::Bin/../util/sim --pace), $table,
+   'docs/rollouts.md: how long rollouts take');
+
 # and rows that it has nothing to do with still hold
 
 for my $fault ('late', 'keys') {
