@@ -17,6 +17,7 @@
 
 #define NGX_HTTP_GRAY_DIRECTORY_SUFFIX   ".list"
 #define NGX_HTTP_GRAY_DIRECTORY_JOURNAL  ".jsonl"
+#define NGX_HTTP_GRAY_DIRECTORY_ROLLOUT  ".rollout"
 
 
 /* bytes of the lock file, which has none */
@@ -369,7 +370,8 @@ ngx_http_gray_directory_ours(const char *name)
     static const char  *suffix[] = {
         NGX_HTTP_GRAY_DIRECTORY_SUFFIX,
         NGX_HTTP_GRAY_DIRECTORY_JOURNAL,
-        NGX_HTTP_GRAY_DIRECTORY_JOURNAL ".bad"
+        NGX_HTTP_GRAY_DIRECTORY_JOURNAL ".bad",
+        NGX_HTTP_GRAY_DIRECTORY_ROLLOUT
     };
 
     if (ngx_strcmp(name, NGX_HTTP_GRAY_DIRECTORY_LOCK) == 0
@@ -483,7 +485,7 @@ ngx_http_gray_directory_scan(ngx_http_gray_directory_scan_t *scan)
 }
 
 
-/* .NAME.list.PID.N, or .jsonl, of a process that is no more, or of long ago */
+/* .NAME.list.PID.N, and so on, of a process that is no more, or of long ago */
 
 static void
 ngx_http_gray_directory_temp(ngx_http_gray_directory_scan_t *scan,
@@ -492,23 +494,29 @@ ngx_http_gray_directory_temp(ngx_http_gray_directory_scan_t *scan,
     char                        path[NGX_MAX_PATH];
     long                        pid;
     const char                 *p;
+    ngx_uint_t                  i;
     struct stat                 st;
     ngx_http_gray_directory_t  *dir;
 
+    static const char  *suffix[] = {
+        NGX_HTTP_GRAY_DIRECTORY_SUFFIX ".",
+        NGX_HTTP_GRAY_DIRECTORY_JOURNAL ".",
+        NGX_HTTP_GRAY_DIRECTORY_ROLLOUT "."
+    };
+
     dir = scan->dir;
-    p = strstr(file, NGX_HTTP_GRAY_DIRECTORY_SUFFIX ".");
+    p = NULL;
 
-    if (p) {
-        p += sizeof(NGX_HTTP_GRAY_DIRECTORY_SUFFIX);
+    for (i = 0; p == NULL && i < sizeof(suffix) / sizeof(suffix[0]); i++) {
+        p = strstr(file, suffix[i]);
 
-    } else {
-        p = strstr(file, NGX_HTTP_GRAY_DIRECTORY_JOURNAL ".");
-
-        if (p == NULL) {
-            return;
+        if (p) {
+            p += ngx_strlen(suffix[i]);
         }
+    }
 
-        p += sizeof(NGX_HTTP_GRAY_DIRECTORY_JOURNAL);
+    if (p == NULL) {
+        return;
     }
 
     pid = strtol(p, NULL, 10);

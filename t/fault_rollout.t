@@ -156,6 +156,14 @@ for my $point (@points) {
 }
 
 
+{
+    my $state = $t->dir . '/state';
+
+    ok(wait_until(sub { !(() = glob "$state/.*.rollout.*") }),
+       'what was not finished is removed');
+}
+
+
 # -- a guard rolls back, and the disk does not take it: until it does
 
 {
@@ -233,6 +241,35 @@ for my $point (@points) {
            'the plan before is in force; tried each second',
            @faults ? join('; ', @faults)
            : 'the plan before was in force; tried each second');
+}
+
+# -- another user
+
+SKIP: {
+    my ($other) = grep { getpwnam $_ } qw(daemon bin www-data mail);
+
+    skip('no other user', 1) unless $> == 0 && $other;
+
+    my @faults;
+
+    $r->act('abort');
+    begin();
+
+    $t->stop;
+    $r->{main} = "user $other " . getgrgid((getpwnam $other)[3]) . ';';
+    $t->config($r->text);
+    $t->start;
+
+    my $is = $r->see;
+
+    push @faults, "it is $is->{state}, $is->{reason}"
+        if $is->{state} ne 'running';
+
+    is_deeply(\@faults, [], 'another user');
+
+    record($group, 'nginx.conf names another `user`',
+           'the file is given to that user',
+           @faults ? join('; ', @faults) : 'the same');
 }
 
 Test::Gray->done;
