@@ -34,6 +34,8 @@ static ngx_msec_int_t ngx_http_gray_account_set(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_msec_int_t total);
 static void ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
     __attribute__((noinline, cold));
+static ngx_uint_t ngx_http_gray_account_still(
+    ngx_http_gray_decision_t *decision);
 static void ngx_http_gray_account_absent(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts);
 static ngx_uint_t ngx_http_gray_account_events(ngx_http_request_t *r);
@@ -320,7 +322,10 @@ ngx_http_gray_account_set(ngx_http_request_t *r,
 }
 
 
-/* for the guards of a rollout, if it was planned when this was decided */
+/*
+ * For the guards of a rollout, if it was planned when this was decided.  What
+ * has taken long may be of a plan before, and of a variant that was an arm then.
+ */
 
 static void
 ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
@@ -332,7 +337,9 @@ ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
 
     if (decision->outcome >= NGX_HTTP_GRAY_CODES
         || release->plan == NULL
-        || release->trial == NULL)
+        || release->trial == NULL
+        || (decision->revision != release->revision
+            && !ngx_http_gray_account_still(decision)))
     {
         return;
     }
@@ -347,6 +354,29 @@ ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
 
     ngx_http_gray_trial_count(release->trial, release->plan, ngx_worker,
                               &request);
+}
+
+
+/* is its variant the same arm still? */
+
+static ngx_uint_t
+ngx_http_gray_account_still(ngx_http_gray_decision_t *decision)
+{
+    ngx_str_t                 name;
+    ngx_http_gray_release_t  *release;
+
+    release = decision->release;
+
+    if (decision->arm == NGX_HTTP_GRAY_TRIAL_CANARY) {
+        name.data = (u_char *) release->plan->variant;
+        name.len = ngx_strlen(release->plan->variant);
+
+    } else {
+        name = ngx_http_gray_rules_baseline(release->rules)->name;
+    }
+
+    return decision->variant.len == name.len
+           && ngx_memcmp(decision->variant.data, name.data, name.len) == 0;
 }
 
 
