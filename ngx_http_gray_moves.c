@@ -57,7 +57,7 @@ ngx_http_gray_move_blocked(ngx_http_gray_staging_t *st, ngx_uint_t step)
 
         if (state->waits != NGX_HTTP_GRAY_WAITS_GATE) {
             ngx_http_gray_move_wait(st, NGX_HTTP_GRAY_WAITS_GATE,
-                                     "step %lu, of %.4g%%, is to be approved",
+                                     "step %lu, of %.7g%%, is to be approved",
                                      (unsigned long) step + 1,
                                      st->plan->step[step].percent);
 
@@ -72,7 +72,9 @@ ngx_http_gray_move_blocked(ngx_http_gray_staging_t *st, ngx_uint_t step)
 
     if (!ngx_http_gray_move_open(st)) {
         ngx_http_gray_move_wait(st, NGX_HTTP_GRAY_WAITS_WINDOW,
-                                 "no window of the plan is open");
+                                 "no window of the plan is open%s",
+                                 ngx_http_gray_move_shut(st)
+                                 ? ", nor will one be again" : "");
         return 1;
     }
 
@@ -95,6 +97,29 @@ ngx_http_gray_move_open(ngx_http_gray_staging_t *st)
 }
 
 
+/* dates are judged by the clock of the day, not when they are written */
+
+ngx_uint_t
+ngx_http_gray_move_shut(ngx_http_gray_staging_t *st)
+{
+    ngx_uint_t              i;
+    ngx_http_gray_window_t  window;
+
+    for (i = 0; i < st->plan->windows; i++) {
+        window = st->plan->window[i];
+        window.after = ngx_max(window.after, st->world->time);
+
+        if (window.after < window.before
+            && ngx_http_gray_window_opens(&window))
+        {
+            return 0;
+        }
+    }
+
+    return st->plan->windows != 0;
+}
+
+
 void
 ngx_http_gray_move_enter(ngx_http_gray_staging_t *st, ngx_uint_t step,
     ngx_http_gray_cause_e cause, const char *why)
@@ -107,7 +132,7 @@ ngx_http_gray_move_enter(ngx_http_gray_staging_t *st, ngx_uint_t step,
 
     (void) ngx_http_gray_move_change(st, ngx_http_gray_move_stage(weight),
                                       cause, NGX_HTTP_GRAY_HOOK_STEP,
-                                      "step %lu of %lu, %.4g%%: %s",
+                                      "step %lu of %lu, %.7g%%: %s",
                                       (unsigned long) step + 1,
                                       (unsigned long) st->plan->steps,
                                       st->plan->step[step].percent, why);

@@ -36,6 +36,9 @@ ngx_uint_t ngx_http_gray_move_fulfilled(ngx_http_gray_staging_t *st);
 ngx_uint_t ngx_http_gray_move_blocked(ngx_http_gray_staging_t *st,
     ngx_uint_t step);
 
+/* are all windows over, for good? */
+ngx_uint_t ngx_http_gray_move_shut(ngx_http_gray_staging_t *st);
+
 void ngx_http_gray_move_enter(ngx_http_gray_staging_t *st,
     ngx_uint_t step, ngx_http_gray_cause_e cause, const char *why);
 

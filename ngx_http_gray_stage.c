@@ -253,7 +253,7 @@ ngx_http_gray_stage_document(ngx_http_gray_staging_t *st)
     }
 
     (void) snprintf(why, sizeof(why),
-                    "the weight was changed to %.4f%% by revision %lu",
+                    "the weight was changed to %.7g%% by revision %lu",
                     (double) world->weight / 10000,
                     (unsigned long) world->revision);
 
@@ -590,6 +590,11 @@ ngx_http_gray_stage_may_start(ngx_http_gray_staging_t *st)
                                 "for the release, as nginx.conf declares "
                                 "neither \"hash\" nor \"cookie\" for it: the "
                                 "plan needs \"unit\": \"request\"");
+    }
+
+    if (ngx_http_gray_move_shut(st)) {
+        return ngx_http_gray_stage_refuse(st, "the windows of the plan are "
+                                "over, none will open again");
     }
 
     return NGX_OK;

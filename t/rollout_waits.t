@@ -170,6 +170,21 @@ is($of{early}->weight, 0, '... and the first step waits');
 is($of{early}->act('rollback')->{json}{state}, 'rolled_back',
    'a rollback does not wait for it');
 
+# a plan may be older than its windows, but not begin after them
+
+$of{early}->plan(%waiting, cooldown => '0s', windows => [
+    { before => clock(-60, '%Y-%m-%dT%H:%M:%SZ') },
+    { days => [ lc clock(-86400, '%a') ],
+      after => clock(-7 * 86400, '%Y-%m-%dT%H:%M:%SZ'),
+      before => clock(3600, '%Y-%m-%dT00:00:00Z') },
+]);
+
+my $over = $of{early}->act('start');
+
+is("$over->{status} $over->{json}{detail}",
+   '409 the windows of the plan are over, none will open again',
+   'windows that are over: refused');
+
 # the window is shut while the first step is held, and another one opens
 
 my $now = time;

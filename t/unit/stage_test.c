@@ -115,9 +115,17 @@ test_window(void **state)
     assert_rollout(&r, "running 2: step 2 of 3, 20%: step 1 of 3 was held for "
                        "44 s, 440 requests");
 
+    /* one that is over, and not only shut, is waited for in vain */
+
+    r.plan.window[0].before = r.world.time + 10;
+    rollout_pass(&r, 70, 10);
+    assert_rollout(&r, "running waiting_window 2: no window of the plan is "
+                       "open, nor will one be again");
+
     /* a rollback does not wait for one */
 
     r.plan.window[0].after = INT64_MAX;
+    r.plan.window[0].before = INT64_MAX;
     assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_ROLLBACK), NGX_OK);
     assert_rollout(&r, "rolled_back 2: by amy");
 }
@@ -508,7 +516,7 @@ test_manual(void **state)
     set_weight(&r, 30);
     rollout_tick(&r);
     assert_event(&r, 0, "running paused manual pause 30: the weight was "
-                        "changed to 30.0000% by revision 3");
+                        "changed to 30% by revision 3");
     assert_int_equal(r.state.wish, NGX_HTTP_GRAY_WISH_NONE);
 
     /* again, while it is paused: it is known, and nothing else */
