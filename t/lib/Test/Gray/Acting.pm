@@ -44,6 +44,14 @@ my %acts = (
     invalid => sub { text($_[0], "${ok}a\0b: c\r\n\r\n"); await(@_) },
     big     => sub { text($_[0], "${ok}X: " . 'x' x 40_000) },
 
+    # the header comes late: after half a second, or once a file is there
+
+    late => sub { select undef, undef, undef, 0.5;
+                  text($_[0], "${ok}Content-Length: 4\r\n\r\nlate") },
+    held => sub { Test::Gray::Process::wait_until(sub { -e 'let_go' });
+                  text($_[0], "HTTP/1.1 500 Error\r\n"
+                              . "Content-Length: 4\r\n\r\nheld") },
+
     # within the body: of a length, or chunked
 
     short        => sub { text($_[0], "${long}v2 short") },
