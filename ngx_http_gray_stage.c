@@ -38,6 +38,11 @@
 #define NGX_HTTP_GRAY_STAGE_GAP   5000       /* ms */
 #define NGX_HTTP_GRAY_STAGE_FULL_FILTER  0.5
 
+#define NGX_HTTP_GRAY_STAGE_NO_FILTER                                         \
+    "the zone has no filter of keys for the release, as nginx.conf declares " \
+    "neither \"hash\" nor \"cookie\" for it: the plan needs \"unit\": "       \
+    "\"request\""
+
 
 static ngx_uint_t ngx_http_gray_stage_document(ngx_http_gray_staging_t *st);
 static ngx_uint_t ngx_http_gray_stage_set(ngx_http_gray_staging_t *st);
@@ -131,13 +136,17 @@ ngx_http_gray_stage_tick(const ngx_http_gray_plan_t *plan,
         return;
     }
 
-    if (world->filled > NGX_HTTP_GRAY_STAGE_FULL_FILTER
-        && plan->key
+    if (plan->key
+        && (world->filled < 0
+            || world->filled > NGX_HTTP_GRAY_STAGE_FULL_FILTER)
         && state->stage != NGX_HTTP_GRAY_STAGE_PAUSED)
     {
         ngx_http_gray_move_pause(&st, NGX_HTTP_GRAY_CAUSE_FILTER,
-                                  "more keys have failed than the filter of "
-                                  "keys can tell apart; \"resume\" clears it");
+                                  world->filled < 0
+                                  ? NGX_HTTP_GRAY_STAGE_NO_FILTER
+                                  : "more keys have failed than the filter of "
+                                    "keys can tell apart; \"resume\" clears "
+                                    "it");
         return;
     }
 
@@ -482,6 +491,14 @@ ngx_http_gray_stage_command(const ngx_http_gray_plan_t *plan,
                                 "removed, a moment ago; try again");
     }
 
+    /* the plan may be another one than that which was started */
+
+    if (plan->key && world->filled < 0
+        && command != NGX_HTTP_GRAY_STAGE_PAUSE)
+    {
+        return ngx_http_gray_stage_refuse(&st, NGX_HTTP_GRAY_STAGE_NO_FILTER);
+    }
+
     switch (command) {
 
     case NGX_HTTP_GRAY_STAGE_PAUSE:
@@ -586,10 +603,7 @@ ngx_http_gray_stage_may_start(ngx_http_gray_staging_t *st)
     }
 
     if (st->plan->key && st->world->filled < 0) {
-        return ngx_http_gray_stage_refuse(st, "the zone has no filter of keys "
-                                "for the release, as nginx.conf declares "
-                                "neither \"hash\" nor \"cookie\" for it: the "
-                                "plan needs \"unit\": \"request\"");
+        return ngx_http_gray_stage_refuse(st, NGX_HTTP_GRAY_STAGE_NO_FILTER);
     }
 
     if (ngx_http_gray_move_shut(st)) {

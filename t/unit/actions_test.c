@@ -341,6 +341,25 @@ test_refused_start(void **state)
     r.world.filled = 0;
     assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_START), NGX_OK);
     assert_int_equal(r.outcomes.forget, 1);
+
+    /* nor does it go on, by another plan or in another zone */
+
+    come_running(&r);
+    r.plan.key = 1;
+    rollout_pass(&r, 2, 10);
+    assert_rollout(&r, "paused 1: the zone has no filter of keys for the "
+                       "release, as nginx.conf declares neither \"hash\" nor "
+                       "\"cookie\" for it: the plan needs \"unit\": "
+                       "\"request\"");
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME),
+                     NGX_DECLINED);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_PROMOTE),
+                     NGX_DECLINED);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_PAUSE), NGX_OK);
+
+    r.world.filled = 0;
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
+    assert_rollout(&r, "running 1: resumed by amy");
 }
 
 
