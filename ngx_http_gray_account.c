@@ -350,7 +350,7 @@ ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
     request.revision = decision->revision;
     request.code = decision->outcome;
     request.header = decision->header;
-    request.hash = (decision->bucket >= 0) ? decision->hash : 0;
+    request.hash = decision->hash;
 
     ngx_http_gray_trial_count(release->trial, release->plan, ngx_worker,
                               &request);

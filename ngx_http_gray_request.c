@@ -397,6 +397,7 @@ ngx_http_gray_request_inner(ngx_http_request_t *r,
     outcome.variant = ngx_http_gray_rules_baseline(release->rules);
     outcome.rule = NULL;
     outcome.bucket = -1;
+    outcome.hash = 0;
     outcome.reason = NGX_HTTP_GRAY_DEGRADED;
 
     decision = ngx_palloc(r->pool, sizeof(ngx_http_gray_decision_t)
@@ -472,6 +473,7 @@ ngx_http_gray_request_degrade(ngx_http_request_t *r,
     outcome.variant = &release->fallback;
     outcome.rule = NULL;
     outcome.bucket = -1;
+    outcome.hash = 0;
     outcome.reason = NGX_HTTP_GRAY_DEGRADED;
 
     return ngx_http_gray_request_remember(r, release, &outcome, NULL);

@@ -80,8 +80,7 @@ struct ngx_http_gray_decision_s {
     ngx_uint_t                      rule_slot;   /* if there is a rule */
     uint64_t                        mark;
     ngx_uint_t                      arm;         /* of a rollout, or 0 */
-    uint64_t                        hash;        /* of the key, if there is a
-                                                    bucket */
+    uint64_t                        hash;        /* of the key, or 0 */
     uint32_t                       *live;        /* NULL: not as that */
     ngx_msec_int_t                  ahead;       /* the clock of the day, when
                                                     it was made */

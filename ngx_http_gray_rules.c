@@ -32,6 +32,7 @@
 static ngx_http_gray_rule_t *ngx_http_gray_rules_first(
     ngx_http_gray_rules_t *rules);
 static ngx_str_t *ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules);
+static ngx_str_t *ngx_http_gray_rules_given(ngx_http_gray_rules_t *rules);
 static ngx_str_t *ngx_http_gray_rules_mint(ngx_http_gray_rules_t *rules);
 static ngx_int_t ngx_http_gray_rules_percent(ngx_http_gray_pass_t *pass,
     ngx_http_gray_slot_t *slot, ngx_http_gray_value_t *value);
@@ -81,6 +82,7 @@ ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
     outcome->variant = rules->baseline;
     outcome->rule = NULL;
     outcome->bucket = -1;
+    outcome->hash = 0;
 
     if (!rules->enabled) {
         outcome->reason = NGX_HTTP_GRAY_DISABLED;
@@ -101,6 +103,17 @@ ngx_http_gray_rules_decide(ngx_http_gray_rules_t *rules,
         if (rule->variant) {
             outcome->variant = rule->variant;
             outcome->reason = NGX_HTTP_GRAY_RULE;
+
+            /* whose request it is matters to a rollout */
+
+            if (rule->variant->arm) {
+                key = ngx_http_gray_rules_given(rules);
+
+                if (key) {
+                    outcome->hash = ngx_http_gray_rules_hash(key, rules->seed);
+                }
+            }
+
             return;
         }
 
@@ -177,6 +190,19 @@ ngx_http_gray_rules_first(ngx_http_gray_rules_t *rules)
 static ngx_inline ngx_str_t *
 ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules)
 {
+    ngx_str_t  *key;
+
+    key = ngx_http_gray_rules_given(rules);
+
+    return key ? key : ngx_http_gray_rules_mint(rules);
+}
+
+
+/* by the request: NULL where there is none */
+
+static ngx_inline ngx_str_t *
+ngx_http_gray_rules_given(ngx_http_gray_rules_t *rules)
+{
     ngx_uint_t             i;
     ngx_http_gray_slot_t  *slot;
 
@@ -190,7 +216,7 @@ ngx_http_gray_rules_key(ngx_http_gray_rules_t *rules)
         }
     }
 
-    return ngx_http_gray_rules_mint(rules);
+    return NULL;
 }
 
 

@@ -57,8 +57,8 @@ typedef struct {
     ngx_uint_t                      rule_slot;   /* of its counter */
     ngx_http_gray_reason_e          reason;
     ngx_int_t                       bucket;
-    uint64_t                        hash;        /* of the key, if there is a
-                                                    bucket */
+    uint64_t                        hash;        /* of the key; 0 where none
+                                                    was looked at */
 } ngx_http_gray_outcome_t;
 
 

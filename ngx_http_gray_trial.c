@@ -27,7 +27,8 @@
  * all of one word: it holds no key, cannot be asked for one, and is right but
  * for the chance that it takes a new key for an old one, less than 1 in 16
  * while it is not half full; that happens to both arms alike.  For the split,
- * new keys are counted of a sixteenth of all, lest they fill it.
+ * new keys are counted of a sixteenth of all, lest they fill it, and likewise
+ * slow ones for quantiles, once a quarter of it is full.
  */
 
 
@@ -43,6 +44,7 @@
 #define NGX_HTTP_GRAY_TRIAL_NEVER    UINT64_MAX
 
 #define NGX_HTTP_GRAY_TRIAL_WORDS    (NGX_HTTP_GRAY_TRIAL_FILTER / 8)
+#define NGX_HTTP_GRAY_TRIAL_BITS     (NGX_HTTP_GRAY_TRIAL_FILTER * 8)
 
 
 struct ngx_http_gray_trial_s {
@@ -92,6 +94,8 @@ static void ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
     const ngx_http_gray_guard_t *guard,
     const ngx_http_gray_trial_request_t *request, uint64_t hash,
     ngx_http_gray_sample_t *sample);
+static ngx_uint_t ngx_http_gray_trial_thinned(ngx_http_gray_trial_t *trial,
+    uint64_t hash);
 static ngx_inline ngx_uint_t ngx_http_gray_trial_first(
     ngx_http_gray_trial_t *trial, ngx_uint_t watch, uint64_t hash);
 static ngx_inline uint64_t ngx_http_gray_trial_mix(uint64_t hash);
@@ -524,6 +528,13 @@ ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
     uint32_t    limit;
     ngx_uint_t  i, watch;
 
+    if (hash
+        && guard->kind == NGX_HTTP_GRAY_GUARD_LATENCY
+        && !ngx_http_gray_trial_thinned(trial, hash))
+    {
+        return;
+    }
+
     for (i = 0; i < guard->watches; i++) {
         watch = guard->watch + i;
         limit = __atomic_load_n(&trial->limit[watch]
@@ -537,6 +548,30 @@ ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
             ngx_http_gray_trial_inc(&sample->bad[watch]);
         }
     }
+}
+
+
+/*
+ * Of a quantile many keys are slow, if it is the median every other one: there
+ * are to be fewer of them while the filter fills, of both arms alike.
+ */
+
+static ngx_uint_t
+ngx_http_gray_trial_thinned(ngx_http_gray_trial_t *trial, uint64_t hash)
+{
+    uint64_t  set;
+
+    set = __atomic_load_n(&trial->set, __ATOMIC_RELAXED);
+
+    if (set < NGX_HTTP_GRAY_TRIAL_BITS / 4) {
+        return 1;
+    }
+
+    if (set < NGX_HTTP_GRAY_TRIAL_BITS / 8 * 3) {
+        return (hash & 15) == 0;
+    }
+
+    return (hash & 255) == 0;
 }
 
 
