@@ -99,46 +99,6 @@ static void violated(life_t *life, const char *rule, int line);
 #define must(rule)  if (!(rule)) { violated(life, #rule, __LINE__); }
 
 
-/* from a stage to others, by a tick, or by commands: masks */
-
-#define TO(stage)  (1 << NGX_HTTP_GRAY_STAGE_##stage)
-
-#define ENDS  (TO(ROLLED_BACK) | TO(ABORTED))
-
-static const ngx_uint_t  by_tick[NGX_HTTP_GRAY_STAGES] = {
-    0,
-    TO(RUNNING) | TO(BAKING) | TO(PAUSED) | ENDS,
-    TO(RUNNING) | TO(BAKING) | TO(PAUSED) | TO(SUCCEEDED) | ENDS,
-    ENDS,
-    TO(RUNNING) | TO(BAKING) | TO(PAUSED) | TO(SUCCEEDED) | ENDS,
-    0,
-    TO(IDLE),
-    0
-};
-
-static const ngx_uint_t  by_command[NGX_HTTP_GRAY_STAGES] = {
-    TO(SCHEDULED),
-    TO(RUNNING) | TO(BAKING) | TO(PAUSED) | TO(SUCCEEDED) | ENDS,
-    TO(RUNNING) | TO(BAKING) | TO(PAUSED) | TO(SUCCEEDED) | ENDS,
-    TO(SCHEDULED) | TO(RUNNING) | TO(BAKING) | TO(SUCCEEDED) | ENDS,
-    TO(RUNNING) | TO(BAKING) | TO(PAUSED) | TO(SUCCEEDED) | ENDS,
-    TO(SCHEDULED),
-    TO(SCHEDULED),
-    TO(SCHEDULED)
-};
-
-
-/* what may be wished for in a stage */
-
-#define WISH(wish)  (1 << NGX_HTTP_GRAY_WISH_##wish)
-
-static const ngx_uint_t  wishes[NGX_HTTP_GRAY_STAGES] = {
-    WISH(NONE), WISH(NONE), WISH(NONE) | WISH(WEIGHT), WISH(NONE),
-    WISH(NONE) | WISH(WEIGHT), WISH(NONE) | WISH(PROMOTE),
-    WISH(NONE) | WISH(ROLLBACK), WISH(NONE)
-};
-
-
 static ngx_uint_t  seen_stages;
 static uint64_t    seen_ticks[NGX_HTTP_GRAY_STAGES];
 static uint64_t    seen_events[NGX_HTTP_GRAY_HOOKS][NGX_HTTP_GRAY_CAUSES];
