@@ -457,6 +457,8 @@ ngx_http_gray_live_arms(ngx_http_gray_release_t *release,
     free(release->plan);
     release->plan = plan;
 
+    release->world.gone = (release->health == NGX_HTTP_GRAY_BASELINE_GONE);
+
     canary = NULL;
     baseline = ngx_http_gray_rules_baseline(release->rules);
 
@@ -472,7 +474,9 @@ ngx_http_gray_live_arms(ngx_http_gray_release_t *release,
         }
     }
 
-    if (canary && canary != baseline) {
+    /* by other weights than the document's, there is nothing to compare */
+
+    if (canary && canary != baseline && !release->world.gone) {
         canary->arm = NGX_HTTP_GRAY_TRIAL_CANARY;
         baseline->arm = NGX_HTTP_GRAY_TRIAL_BASELINE;
     }

@@ -43,6 +43,9 @@
     "neither \"hash\" nor \"cookie\" for it: the plan needs \"unit\": "       \
     "\"request\""
 
+#define NGX_HTTP_GRAY_STAGE_GONE                                              \
+    "the baseline's upstream is gone, what nginx.conf declares serves"
+
 
 static ngx_uint_t ngx_http_gray_stage_document(ngx_http_gray_staging_t *st);
 static ngx_uint_t ngx_http_gray_stage_set(ngx_http_gray_staging_t *st);
@@ -62,6 +65,7 @@ static ngx_int_t ngx_http_gray_stage_promote(ngx_http_gray_staging_t *st,
 static ngx_int_t ngx_http_gray_stage_refuse(ngx_http_gray_staging_t *st,
     const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static ngx_int_t ngx_http_gray_stage_may_start(ngx_http_gray_staging_t *st);
+static ngx_int_t ngx_http_gray_stage_serves(ngx_http_gray_staging_t *st);
 
 
 ngx_uint_t
@@ -251,9 +255,10 @@ ngx_http_gray_stage_document(ngx_http_gray_staging_t *st)
 
     set = ngx_http_gray_stage_set(st);
 
-    if (!world->enabled && !paused) {
+    if ((!world->enabled || world->gone) && !paused) {
         ngx_http_gray_move_pause(st, NGX_HTTP_GRAY_CAUSE_MANUAL,
-                                  "the release was disabled");
+                                  world->gone ? NGX_HTTP_GRAY_STAGE_GONE
+                                              : "the release was disabled");
         return 0;
     }
 
@@ -515,9 +520,8 @@ ngx_http_gray_stage_command(const ngx_http_gray_plan_t *plan,
             return NGX_OK;
         }
 
-        if (!world->enabled) {
-            return ngx_http_gray_stage_refuse(&st, "the release is disabled; "
-                                    "enable it first");
+        if (ngx_http_gray_stage_serves(&st) != NGX_OK) {
+            return NGX_DECLINED;
         }
 
         ngx_http_gray_stage_resume(&st, who);
@@ -547,9 +551,8 @@ ngx_http_gray_stage_command(const ngx_http_gray_plan_t *plan,
 
     default: /* NGX_HTTP_GRAY_STAGE_PROMOTE, NGX_HTTP_GRAY_STAGE_FULL */
 
-        if (!world->enabled) {
-            return ngx_http_gray_stage_refuse(&st, "the release is disabled; "
-                                    "enable it first");
+        if (ngx_http_gray_stage_serves(&st) != NGX_OK) {
+            return NGX_DECLINED;
         }
 
         return ngx_http_gray_stage_promote(&st, command
@@ -597,13 +600,30 @@ ngx_http_gray_stage_may_start(ngx_http_gray_staging_t *st)
                                 st->plan->variant);
     }
 
+    if (ngx_http_gray_stage_serves(st) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (st->plan->key && st->world->filled < 0) {
+        return ngx_http_gray_stage_refuse(st, NGX_HTTP_GRAY_STAGE_NO_FILTER);
+    }
+
+    return NGX_OK;
+}
+
+
+/* does what the document says decide requests? */
+
+static ngx_int_t
+ngx_http_gray_stage_serves(ngx_http_gray_staging_t *st)
+{
     if (!st->world->enabled) {
         return ngx_http_gray_stage_refuse(st, "the release is disabled; "
                                 "enable it first");
     }
 
-    if (st->plan->key && st->world->filled < 0) {
-        return ngx_http_gray_stage_refuse(st, NGX_HTTP_GRAY_STAGE_NO_FILTER);
+    if (st->world->gone) {
+        return ngx_http_gray_stage_refuse(st, NGX_HTTP_GRAY_STAGE_GONE);
     }
 
     if (ngx_http_gray_move_shut(st)) {

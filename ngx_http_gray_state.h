@@ -167,6 +167,8 @@ typedef struct {
 
     uint64_t                         revision;
     ngx_uint_t                       enabled;    /* unsigned  enabled:1; */
+    ngx_uint_t                       gone;       /* unsigned  gone:1; it is not
+                                                    what serves */
     ngx_uint_t                       promoted;   /* unsigned  promoted:1; the
                                                     variant is the baseline */
     uint32_t                         weight;     /* the variant's, in buckets */
