@@ -7,6 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <stdio.h>
+
 #include "ngx_http_gray_arms.h"
 #include "ngx_http_gray_look.h"
 
@@ -19,10 +21,10 @@ void
 ngx_http_gray_look(const ngx_http_gray_json_t *doc, const char *variant,
     ngx_http_gray_world_t *world, char *testers, size_t size)
 {
-    size_t                 n;
+    size_t                 n, len;
     ngx_str_t              baseline, name;
     ngx_int_t              weight;
-    ngx_uint_t             i;
+    ngx_uint_t             i, more;
     ngx_http_gray_json_t  *member, *rule;
 
     ngx_memzero(world, sizeof(ngx_http_gray_world_t));
@@ -57,6 +59,7 @@ ngx_http_gray_look(const ngx_http_gray_json_t *doc, const char *variant,
 
     n = 0;
     i = 0;
+    more = 0;
 
     if (size) {
         testers[0] = '\0';
@@ -78,14 +81,21 @@ ngx_http_gray_look(const ngx_http_gray_json_t *doc, const char *variant,
         }
 
         if (size && name.len && ngx_strcmp(name.data, variant) == 0) {
-            n += ngx_http_gray_look_name(rule, i, n ? ", " : "", &testers[n],
-                                          size - n);
+            len = more ? 0 : ngx_http_gray_look_name(rule, i, n ? ", " : "",
+                                                     &testers[n], size - n);
+            n += len;
+            more += !len;
         }
+    }
+
+    if (more && size - n >= NGX_INT_T_LEN + sizeof(" and  more")) {
+        (void) snprintf(&testers[n], size - n, "%s%lu more", n ? " and " : "",
+                        (unsigned long) more);
     }
 }
 
 
-/* its name, or position; as many as fit */
+/* its name, or position; 0 where it does not fit, with what is said then */
 
 static size_t
 ngx_http_gray_look_name(const ngx_http_gray_json_t *rule, ngx_uint_t i,
@@ -96,7 +106,7 @@ ngx_http_gray_look_name(const ngx_http_gray_json_t *rule, ngx_uint_t i,
 
     name = ngx_http_gray_json_text(ngx_http_gray_json_get(rule, "name"));
 
-    if (size < name.len + NGX_INT_T_LEN + 4) {
+    if (size < name.len + 2 * NGX_INT_T_LEN + sizeof(",  and  more")) {
         return 0;
     }
 

@@ -81,7 +81,7 @@ static const look_t  looks[] = {
 static void
 test_look(void **state)
 {
-    char                    testers[64];
+    char                    testers[128];
     ngx_uint_t              i;
     const look_t           *l;
     ngx_http_gray_json_t   *doc;
@@ -120,7 +120,7 @@ test_look(void **state)
 }
 
 
-/* names that do not fit are left out, and nothing is written beyond */
+/* names that do not fit are counted, and nothing is written beyond */
 
 static void
 test_testers(void **state)
@@ -158,6 +158,19 @@ test_testers(void **state)
     }
 
     assert_memory_equal(testers, "0, a1, a_2, a_n3, ", 18);
+
+    /* all of them are told of */
+
+    len = 1;
+
+    for (p = testers; *p; p++) {
+        len += (*p == ',');
+    }
+
+    p = strstr(testers, " and ");
+    assert_non_null(p);
+    assert_int_equal(len + strtoul(p + 5, NULL, 10), 100);
+    assert_string_equal(strstr(p, " more"), " more");
 
     ngx_http_gray_json_free(tree);
 }
