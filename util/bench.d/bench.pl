@@ -121,6 +121,7 @@ sub bounds {
     my $over = $cost{gray} - $cost{plain};
     my $less = $cost{split} - $cost{gray};
     my $counted = $cost{gray} - $cost{'gray-off'};
+    my $guarded = $cost{'gray-rollout'} - $cost{gray};
 
     printf "\n  gray_release takes %s over plain, at most %s are allowed: %s\n",
            grouped($over), grouped($most), $over <= $most ? 'ok' : 'NOT OK';
@@ -128,6 +129,10 @@ sub bounds {
     printf "  %s of these are for statistics, at most %s are allowed: %s\n",
            grouped($counted), grouped($counting),
            $counted <= $counting ? 'ok' : 'NOT OK';
+
+    # bench-guards has bounds of what is in this
+
+    printf "  in a rollout, it takes %s more\n", grouped($guarded);
 
     printf "  and it takes %s less than split_clients: %s\n",
            grouped($less), $less > 0 ? 'ok' : 'NOT OK';
@@ -196,6 +201,7 @@ sub count {
     # all cases have the same connections to the upstreams
 
     $client->ask(request('/v2'));
+    $client->ask(request($case->{begin})) if $case->{begin};
 
     my %count = $client->run($thousands * circle());
 
@@ -317,6 +323,12 @@ END
     close $fh or die "$script: $!\n";
 
     my %nginx = map { $_->{name} => nginx($_)->start } @cases;
+
+    for (grep { $_->{begin} } @cases) {
+        Bench::Client->new($nginx{ $_->{name} }->connect)
+                     ->ask(request($_->{begin}));
+    }
+
     my (%rate, %cpu);
 
     for (1 .. $rounds) {

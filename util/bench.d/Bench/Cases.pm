@@ -14,6 +14,7 @@ package Bench::Cases;
 # pass          the argument of proxy_pass
 # http, server  directives of the case's own
 # file          the name of a file of the case's own, and its text
+# begin         what is to be asked for before it is measured
 #
 # Where there are rules, or maps in their place, none holds for a request of
 # the bench.  The pool of a request is large enough for all cases: with one of
@@ -33,6 +34,14 @@ our @EXPORT = qw(backend_text case_text cases release_text);
 my $rules = <<'END';
         match canary $http_x_canary = always;
         match stable $http_user_agent ~* bot|crawler;
+END
+
+# with the guards that there are by default, of keys
+
+my $rollout = <<'END';
+        rollout canary {
+            step 20% hold=30d max_hold=60d;
+        }
 END
 
 my $lua = <<'END';
@@ -92,6 +101,17 @@ my @cases = (
       pass    => 'http://bench',
       http    => "    gray_zone gray 1m stats=off;\n\n"
                  . release_text('bench') },
+
+    { name    => 'gray-rollout',
+      label   => 'gray_release in a rollout',
+      quick   => 1,
+      gray    => 1,
+      split   => 1,
+      pass    => 'http://bench',
+      begin   => 'POST /gray/releases/bench/rollout/start',
+      server  => "        location /gray/ { gray_admin; }\n",
+      http    => "    gray_zone gray 1m;\n\n"
+                 . release_text('bench', $rollout) },
 
     { name    => 'gray-rules',
       label   => 'gray_release with two rules',

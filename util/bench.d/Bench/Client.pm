@@ -26,10 +26,14 @@ sub users {
 }
 
 
+# a path, or a method and a path
+
 sub request {
     my ($uri, $user) = @_;
 
-    return "GET $uri HTTP/1.1\r\n"
+    $uri = "GET $uri" if $uri =~ m{^/};
+
+    return "$uri HTTP/1.1\r\n"
            . "Host: localhost\r\n"
            . "User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
            . "Accept: */*\r\n"
