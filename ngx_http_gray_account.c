@@ -27,12 +27,13 @@ static ngx_uint_t ngx_http_gray_account_outcome(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_passed_t *pass);
 static ngx_uint_t ngx_http_gray_account_ended(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_gray_account_absence(ngx_http_request_t *r);
-static void ngx_http_gray_account_count(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_request_t *passed,
     ngx_uint_t smooth);
 static ngx_msec_int_t ngx_http_gray_account_set(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_msec_int_t total);
-static void ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
+static void ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision,
+    ngx_uint_t timed)
     __attribute__((noinline, cold));
 static ngx_uint_t ngx_http_gray_account_still(
     ngx_http_gray_decision_t *decision);
@@ -75,7 +76,7 @@ static void
 ngx_http_gray_account_decision(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision)
 {
-    ngx_uint_t               smooth;
+    ngx_uint_t               smooth, timed;
     ngx_http_request_t      *passed;
     ngx_http_upstream_t     *u;
     ngx_http_gray_passed_t  *pass;
@@ -118,10 +119,10 @@ ngx_http_gray_account_decision(ngx_http_request_t *r,
                         : ngx_http_gray_account_outcome(r, decision, pass);
 
     if (decision->release->counters) {
-        ngx_http_gray_account_count(r, decision, passed, smooth);
+        timed = ngx_http_gray_account_count(r, decision, passed, smooth);
 
         if (decision->arm) {
-            ngx_http_gray_account_trial(decision);
+            ngx_http_gray_account_trial(decision, timed);
         }
     }
 }
@@ -210,9 +211,12 @@ ngx_http_gray_account_absence(ngx_http_request_t *r)
 }
 
 
-/* "passed" is the request that came to the peers: maybe a subrequest */
+/*
+ * "passed" is the request that came to the peers: maybe a subrequest.  Returns
+ * 1 where its times count, too.
+ */
 
-static void
+static ngx_uint_t
 ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_request_t *passed,
     ngx_uint_t smooth)
@@ -240,7 +244,7 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
 
     if (decision->outcome >= NGX_HTTP_GRAY_CODES) {
         ngx_http_gray_account_absent(r, decision, counts);
-        return;
+        return 0;
     }
 
     ngx_http_gray_count(&counts->requests[decision->reason]
@@ -269,7 +273,7 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
         && ngx_http_gray_account_events(passed))
     {
         ngx_http_gray_count(&counts->streams, 1);
-        return;
+        return 0;
     }
 
     if ((total >= header + NGX_HTTP_GRAY_STREAM_TIME
@@ -277,7 +281,7 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
         && ngx_http_gray_account_long(passed, decision))
     {
         ngx_http_gray_count(&counts->streams, 1);
-        return;
+        return 0;
     }
 
     if (header >= 0) {
@@ -292,6 +296,8 @@ ngx_http_gray_account_count(ngx_http_request_t *r,
     ngx_http_gray_count(&counts->total[ngx_http_gray_histogram_index(total)],
                         1);
     ngx_http_gray_count(&counts->total_ms, total);
+
+    return 1;
 }
 
 
@@ -324,11 +330,13 @@ ngx_http_gray_account_set(ngx_http_request_t *r,
 
 /*
  * For the guards of a rollout, if it was planned when this was decided.  What
- * has taken long may be of a plan before, and of a variant that was an arm then.
+ * has taken long may be of a plan before, and of a variant that was an arm
+ * then.
  */
 
 static void
-ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
+ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision,
+    ngx_uint_t timed)
 {
     ngx_http_gray_release_t        *release;
     ngx_http_gray_trial_request_t   request;
@@ -349,7 +357,7 @@ ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision)
                      || decision->reason == NGX_HTTP_GRAY_RANDOM);
     request.revision = decision->revision;
     request.code = decision->outcome;
-    request.header = decision->header;
+    request.header = timed ? decision->header : (ngx_msec_t) -1;
     request.hash = decision->hash;
 
     ngx_http_gray_trial_count(release->trial, release->plan, ngx_worker,

@@ -255,6 +255,10 @@ ngx_http_gray_evidence_scale(ngx_http_gray_evidence_t *evidence)
 
     by = ngx_max(log(top), -evidence->scale);
 
+    /* exp() of more than that is no number; the rest comes with a next tick */
+
+    by = ngx_max(by, -700);
+
     if (by == 0) {
         return;
     }

@@ -387,9 +387,10 @@ both('a client that is gone, without an answer', sub {
     add('app', @_, slow => [-1, 0]);
 });
 
-both('a stream is an answer', sub {
+both('a stream is an answer, and has no time', sub {
     gone(@_, 'events');
     drawn('app', @_, 1);
+    add('app', @_, slow => [-1, 0]);
 });
 
 both('what nginx answers itself', sub { ask('app', @_, 2, '', '', 'local') });
