@@ -447,6 +447,17 @@ ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
         return;
     }
 
+    bad = (ngx_uint_t) 1 << request->code;
+
+    /* who did not wait for an answer does not know that all is well */
+
+    if (request->code == NGX_HTTP_GRAY_499
+        && request->header == (ngx_msec_t) -1
+        && !(plan->bad & bad))
+    {
+        return;
+    }
+
     sample = ngx_http_gray_trial_sample(trial, worker, request->arm);
     current = (request->drawn && request->revision >= from);
 
@@ -467,7 +478,6 @@ ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
     hash = (plan->key && trial->filter)
            ? ngx_http_gray_trial_mix(request->hash) : 0;
 
-    bad = (ngx_uint_t) 1 << request->code;
     slow = (request->header != (ngx_msec_t) -1
             && request->header > ngx_http_gray_trial_least(trial, request));
     sampled = (plan->split && hash && (hash & 15) == 0);
