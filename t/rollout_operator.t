@@ -150,7 +150,7 @@ for ([ 25, 2, 20 ], [ 20, 2, 20 ], [ 99, 3, 40 ], [ 0, 1, 10 ]) {
         my $is = $r->becomes('paused');
 
         is("$is->{cause}: $is->{reason}", sprintf('manual: the weight was '
-           . 'changed to %.4f%% by revision %d', $by_hand, $revision),
+           . 'changed to %s%% by revision %d', $by_hand, $revision),
            "$by_hand% by hand: paused");
         is($r->weight, $by_hand, '... and it stays so');
     }
