@@ -50,6 +50,8 @@ static ngx_int_t ngx_http_gray_planning_left(ngx_http_gray_judge_t *judge);
 static void ngx_http_gray_planning_fits(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *step,
     ngx_int_t left);
+static void ngx_http_gray_planning_ends(ngx_http_gray_judge_t *judge,
+    const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *step);
 static void ngx_http_gray_planning_windows(ngx_http_gray_judge_t *judge,
     const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *node);
 static void ngx_http_gray_planning_notify(ngx_http_gray_judge_t *judge,
@@ -340,6 +342,10 @@ ngx_http_gray_planning_steps(ngx_http_gray_judge_t *judge,
         {
             ngx_http_gray_planning_holds(judge, &path, step);
             ngx_http_gray_planning_fits(judge, &path, step, left);
+
+            if (ngx_http_gray_json_next(step) == NULL) {
+                ngx_http_gray_planning_ends(judge, &path, step);
+            }
         }
     }
 }
@@ -413,6 +419,38 @@ ngx_http_gray_planning_fits(ngx_http_gray_judge_t *judge,
                              "%.15g is more than other variants leave, which "
                              "is %.15g", percent,
                              (double) left / (NGX_HTTP_GRAY_BUCKETS / 100));
+}
+
+
+/* at 0% nothing is asked for, so what comes to its end there is not known */
+
+static void
+ngx_http_gray_planning_ends(ngx_http_gray_judge_t *judge,
+    const ngx_http_gray_path_t *parent, const ngx_http_gray_json_t *step)
+{
+    ngx_str_t              text;
+    ngx_http_gray_path_t   path;
+    ngx_http_gray_json_t  *weight, *rollout;
+
+    path.parent = parent;
+    path.key = "weight";
+
+    weight = ngx_http_gray_json_get(step, path.key);
+    rollout = ngx_http_gray_json_get(judge->root, "rollout");
+    text = ngx_http_gray_json_text(ngx_http_gray_json_get(rollout,
+                                                          "on_success"));
+
+    if (ngx_http_gray_json_type(weight) != NGX_HTTP_GRAY_JSON_NUMBER
+        || ngx_http_gray_json_value(weight) != 0
+        || (text.len && ngx_strcmp(text.data, "keep") == 0))
+    {
+        return;
+    }
+
+    ngx_http_gray_json_fault(judge->faults, &path,
+                             "must not be 0 in the last step, from which the "
+                             "variant is promoted, unless \"on_success\" is "
+                             "\"keep\"");
 }
 
 

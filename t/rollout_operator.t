@@ -59,7 +59,8 @@ sub change {
         $document->{rollout}{variant} = 'other';
         $document->{variants}{other} = { upstream => 'stable', weight => 0 };
         delete @$document{qw(allocation revision)};
-        $document->{rollout}{steps} = [ { weight => 0 } ];
+        @{ $document->{rollout} }{qw(steps on_success)} = ([ { weight => 0 } ],
+                                                         'keep');
         return $of->api('PUT', '', $document);
     }
 

@@ -146,6 +146,9 @@ static const refused_t  refused[] = {
     { PLAN("\"variant\": \"c\", \"steps\": [5]"),
       "/rollout/steps/0 must be an object" },
     { STEP(""), "/rollout/steps/0/weight is missing" },
+    { STEP("\"weight\": 0"),
+      "/rollout/steps/0/weight must not be 0 in the last step, from which the "
+      "variant is promoted, unless \"on_success\" is \"keep\"" },
     { STEP("\"weight\": 5, \"percent\": 5"), "/rollout/steps/0/percent" STEPS },
     { STEP("\"weight\": \"5%\""),
       "/rollout/steps/0/weight must be a number" },
@@ -608,11 +611,11 @@ static const filled_t  filled[] = {
 
     { PLAN("\"hold\": \"30s\", \"steps\": [{\"min_requests\": 5, "
            "\"warmup\": \"1s\", \"max_hold\": \"2m\", \"hold\": \"1m\", "
-           "\"gate\": \"manual\", \"weight\": 5}, {\"weight\": 0}], "
+           "\"gate\": \"manual\", \"weight\": 5}, {\"weight\": 1}], "
            "\"variant\": \"c\""),
       FORM("key", "{\"weight\":5,\"gate\":\"manual\",\"hold\":\"1m\","
            "\"max_hold\":\"2m\",\"warmup\":\"1s\",\"min_requests\":5},"
-           "{\"weight\":0}", "30s", "200", USUAL, "", "") },
+           "{\"weight\":1}", "30s", "200", USUAL, "", "") },
 
     { GUARDS("{\"max\": 0.1, \"name\": \"a\"}, "
              "{\"floor\": 0, \"max_ratio\": 2, \"bad\": [\"5xx\", \"499\"], "
