@@ -510,6 +510,62 @@ test_filter(void **state)
 }
 
 
+/* slow keys fill the filter less and less; errors are counted all the same */
+
+static void
+test_thinned(void **state)
+{
+    trial_t                 t;
+    uint64_t                seed, slow, bad;
+    ngx_uint_t              i, k, n;
+    ngx_http_gray_guard_t  *guard;
+
+    static const struct {
+        double  filled;
+        double  part;
+    } stages[] = {
+        { 0, 1 },
+        { 0.25, 1 / 16.0 },
+        { 0.375, 1 / 256.0 }
+    };
+
+    for (k = 0; k < 3; k++) {
+        begin(&t, WORKERS, 1);
+        (void) add_guard(&t.plan, "errors", NGX_HTTP_GRAY_GUARD_RELATIVE);
+        guard = add_guard(&t.plan, "latency", NGX_HTTP_GRAY_GUARD_LATENCY);
+        t.plan.key = 1;
+        steer(&t);
+
+        seed = 1;
+        t.request.header = 10;
+
+        while (ngx_http_gray_trial_filled(t.trial) < stages[k].filled) {
+            t.request.hash = draw(&seed);
+            count(&t, 0);
+        }
+
+        bad = sum(&t, NGX_HTTP_GRAY_TRIAL_CANARY).bad[0];
+
+        t.request.header = 100;
+        n = 10000;
+
+        for (i = 0; i < n; i++) {
+            t.request.hash = draw(&seed);
+            count(&t, 0);
+        }
+
+        slow = sum(&t, NGX_HTTP_GRAY_TRIAL_CANARY).bad[guard->watch];
+        bad = sum(&t, NGX_HTTP_GRAY_TRIAL_CANARY).bad[0] - bad;
+
+        assert_true((double) slow / n < stages[k].part * 1.4 + 1e-9);
+        assert_true((double) slow / n > stages[k].part * 0.6);
+        assert_true((double) bad / n > 0.9);
+
+        end(&t);
+    }
+}
+
+
 /* for the split, a sixteenth of all keys is looked at, each once */
 
 static void
@@ -783,6 +839,7 @@ main(void)
         cmocka_unit_test(test_workers),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_thinned),
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_killed)
