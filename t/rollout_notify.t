@@ -525,8 +525,11 @@ sub lost {
     # by one tick, or by two
 
     my $lost = sub {
-        my $n = 0;
-        $n += $1 while $t->log =~ /\[error\].*: (\d+) events? from number .*of=lost/g;
+        my ($n, $log) = (0, $t->log);
+
+        $n += $1
+            while $log =~ /\[error\].*: (\d+) events from number .*of=lost/g;
+
         return $n;
     };
 
