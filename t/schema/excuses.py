@@ -118,6 +118,8 @@ EXCUSES = [
      lambda v, k, t: within(v)),
     ("limits of a time", r"must be (at most|from \S+ to) \S+[dh]$", duration),
     ("a hold behind its end", r'must not be (longer|shorter) than "', duration),
+    ("a last step at 0", r"must not be 0 in the last step",
+     lambda v, k, t: v == 0),
     ("what is watched", r"watches \d+ things, may watch 12",
      lambda v, k, t: isinstance(v, list) and len(v) <= 8),
     ("a guard's name twice", r"is also the name of guard \d+$", named),
