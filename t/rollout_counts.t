@@ -398,7 +398,11 @@ both('what nginx answers itself', sub { ask('app', @_, 2, '', '', 'local') });
 both('what a cache answers', sub {
     my ($key) = keys_of('app', @_, 1);
 
-    $t->get("/app/cached?u=$key") for 1 .. 3;
+    # one worker, to which it is there once it was sent
+
+    my $connection = $t->http->connect;
+
+    $connection->get("/app/cached?u=$key") for 1 .. 3;
     drawn('app', @_, 1);
 });
 
@@ -454,6 +458,14 @@ for my $pid (sort keys %$workers) {
 unlink $t->dir . '/let_go';
 
 my @held = map { held($_) } qw(canary baseline);
+
+# which are decided by now
+
+wait_until(sub {
+    my $variants = $t->api(GET => '/gray/releases/app/stats')->{json}{variants};
+
+    return 2 <= grep { $_->{live} } values %$variants;
+});
 
 is($t->api(POST => '/gray/releases/app/rollout/promote')->{status}, 200,
    'another step');
