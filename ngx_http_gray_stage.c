@@ -725,6 +725,8 @@ ngx_http_gray_stage_resume(ngx_http_gray_staging_t *st, const char *who)
 static void
 ngx_http_gray_stage_accept(ngx_http_gray_staging_t *st)
 {
+    ngx_http_gray_guards_tick_t  tick;
+
     (void) ngx_http_gray_stage_set(st);
 
     if (st->world->filled > NGX_HTTP_GRAY_STAGE_FULL_FILTER) {
@@ -737,6 +739,11 @@ ngx_http_gray_stage_accept(ngx_http_gray_staging_t *st)
         || st->state->cause == NGX_HTTP_GRAY_CAUSE_GUARD)
     {
         ngx_http_gray_guards_afresh(&st->state->guards);
+
+        /* what has ended since the last tick is of before, too */
+
+        ngx_http_gray_stage_given(st, 0, &tick);
+        ngx_http_gray_guards_skip(&st->state->guards, &tick);
     }
 }
 
