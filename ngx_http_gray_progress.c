@@ -440,8 +440,7 @@ ngx_http_gray_progress_json(ngx_http_gray_release_t *release)
     }
 
     plan = ngx_http_gray_progress_plan(release);
-    filled = ngx_http_gray_trial_filters(release->trial)
-             ? ngx_http_gray_trial_filled(release->trial) : -1;
+    filled = ngx_http_gray_trial_filled(release->trial);
 
     ngx_http_gray_trial_record(release->trial, record);
 

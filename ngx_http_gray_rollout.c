@@ -61,7 +61,6 @@ static ngx_int_t ngx_http_gray_rollout_write(ngx_http_gray_release_t *release,
 static void ngx_http_gray_rollout_apply(void *data, ngx_int_t rc);
 static void ngx_http_gray_rollout_applied(void *data, ngx_int_t rc,
     const char *why);
-static ngx_int_t ngx_http_gray_rollout_try(ngx_http_gray_rollout_t *rollout);
 static ngx_int_t ngx_http_gray_rollout_command(
     ngx_http_gray_rollout_t *rollout);
 static ngx_int_t ngx_http_gray_rollout_wait(ngx_http_gray_rollout_t *rollout,
@@ -428,14 +427,7 @@ ngx_http_gray_rollout_start(ngx_http_gray_rollout_t *rollout)
 
     rollout->step = ngx_http_gray_rollout_command;
 
-    return ngx_http_gray_rollout_try(rollout);
-}
-
-
-static ngx_int_t
-ngx_http_gray_rollout_try(ngx_http_gray_rollout_t *rollout)
-{
-    return rollout->step(rollout);
+    return ngx_http_gray_rollout_command(rollout);
 }
 
 
@@ -511,7 +503,7 @@ ngx_http_gray_rollout_handler(ngx_event_t *ev)
 
     rollout = ev->data;
 
-    rc = ngx_http_gray_rollout_try(rollout);
+    rc = rollout->step(rollout);
 
     if (rc != NGX_DONE) {
         ngx_http_gray_rollout_end(rollout, rc);

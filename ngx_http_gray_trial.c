@@ -160,13 +160,6 @@ ngx_http_gray_trial_init(ngx_http_gray_trial_t *trial, ngx_uint_t workers,
 }
 
 
-ngx_uint_t
-ngx_http_gray_trial_filters(ngx_http_gray_trial_t *trial)
-{
-    return trial->filter != 0;
-}
-
-
 uint64_t
 ngx_http_gray_trial_word(ngx_http_gray_trial_t *trial)
 {

@@ -66,8 +66,6 @@ size_t ngx_http_gray_trial_size(ngx_uint_t workers, ngx_uint_t filter);
 void ngx_http_gray_trial_init(ngx_http_gray_trial_t *trial,
     ngx_uint_t workers, ngx_uint_t filter);
 
-ngx_uint_t ngx_http_gray_trial_filters(ngx_http_gray_trial_t *trial);
-
 /*
  * The record, as a whole, without a lock.  _write_locked() with the zone's
  * lock: then "events" are added, if there are any, with ids.
@@ -98,7 +96,10 @@ ngx_uint_t ngx_http_gray_trial_begun(ngx_http_gray_trial_t *trial);
 void ngx_http_gray_trial_sum(ngx_http_gray_trial_t *trial, ngx_uint_t arm,
     ngx_http_gray_sample_t *sample);
 
-/* the filter of keys: the part of its bits that is set, and a new one */
+/*
+ * The filter of keys: the part of its bits that is set, or -1 where there is
+ * none; and a new one.
+ */
 double ngx_http_gray_trial_filled(ngx_http_gray_trial_t *trial);
 void ngx_http_gray_trial_forget(ngx_http_gray_trial_t *trial);
 

@@ -105,7 +105,16 @@ sub writing {
 sub held {
     my ($wait) = @_;
 
-    my $before = writing();
+    my ($before, $again);
+
+    # who has left may be counted for a moment yet
+
+    wait_until(sub {
+        ($before, $again) = ($again, writing());
+
+        return defined $before && $before == $again;
+    });
+
     my $connection = $t->http->connect;
 
     $connection->send(Test::Gray::HTTP::request_text('GET',
