@@ -35,6 +35,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <math.h>
+
 #include "ngx_http_gray_trial.h"
 
 
@@ -43,8 +45,22 @@
 #define NGX_HTTP_GRAY_TRIAL_TRIES    100
 #define NGX_HTTP_GRAY_TRIAL_NEVER    UINT64_MAX
 
+/* what a request is that may count for a guard: bits */
+
+#define NGX_HTTP_GRAY_TRIAL_CURRENT  1      /* of the step */
+#define NGX_HTTP_GRAY_TRIAL_SLOW     2      /* to one of the guards */
+#define NGX_HTTP_GRAY_TRIAL_SAMPLED  4      /* its key is, for the split */
+
 #define NGX_HTTP_GRAY_TRIAL_WORDS    (NGX_HTTP_GRAY_TRIAL_FILTER / 8)
-#define NGX_HTTP_GRAY_TRIAL_BITS     (NGX_HTTP_GRAY_TRIAL_FILTER * 8)
+
+/*
+ * What a key takes of the bits of a word that were clear: 1 - (63/64)^5; and
+ * how many keys fill 1/4, and 3/8, of all bits: -ln (1 - part) / that, a word.
+ */
+
+#define NGX_HTTP_GRAY_TRIAL_TAKEN    0.0757244
+#define NGX_HTTP_GRAY_TRIAL_KEYS_1   (NGX_HTTP_GRAY_TRIAL_WORDS * 38 / 10)
+#define NGX_HTTP_GRAY_TRIAL_KEYS_2   (NGX_HTTP_GRAY_TRIAL_WORDS * 62 / 10)
 
 
 struct ngx_http_gray_trial_s {
@@ -69,7 +85,7 @@ struct ngx_http_gray_trial_s {
                                    [NGX_HTTP_GRAY_TRIAL_ARMS];
     uint32_t                  least[NGX_HTTP_GRAY_TRIAL_ARMS];
 
-    uint64_t                  set;          /* bits of the filter */
+    uint64_t                  keys;         /* in the filter, of each watch */
 
     uint64_t                  workers;
     size_t                    counts;       /* offsets in bytes, from here */
@@ -90,18 +106,26 @@ static ngx_http_gray_sample_t *ngx_http_gray_trial_sample(
     ngx_http_gray_trial_t *trial, ngx_uint_t worker, ngx_uint_t arm);
 static ngx_inline uint32_t ngx_http_gray_trial_least(
     ngx_http_gray_trial_t *trial, const ngx_http_gray_trial_request_t *request);
+static void ngx_http_gray_trial_judge(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_trial_request_t *request,
+    ngx_http_gray_sample_t *sample, uint64_t hash, ngx_uint_t is)
+    __attribute__((noinline));
 static void ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
     const ngx_http_gray_guard_t *guard,
-    const ngx_http_gray_trial_request_t *request, uint64_t hash,
-    ngx_http_gray_sample_t *sample);
+    const ngx_http_gray_trial_request_t *request,
+    ngx_http_gray_sample_t *sample, uint64_t hash, uint64_t mask);
 static ngx_uint_t ngx_http_gray_trial_thinned(ngx_http_gray_trial_t *trial,
     uint64_t hash);
 static ngx_inline ngx_uint_t ngx_http_gray_trial_first(
-    ngx_http_gray_trial_t *trial, ngx_uint_t watch, uint64_t hash);
+    ngx_http_gray_trial_t *trial, ngx_uint_t watch, uint64_t hash,
+    uint64_t mask);
 static ngx_inline uint64_t ngx_http_gray_trial_mix(uint64_t hash);
+static ngx_inline uint64_t ngx_http_gray_trial_mask(uint64_t hash);
 static ngx_inline uint64_t ngx_http_gray_trial_bit(uint64_t hash);
-static ngx_uint_t ngx_http_gray_trial_add(ngx_http_gray_trial_t *trial,
-    ngx_uint_t watch, uint64_t hash);
+static ngx_inline ngx_uint_t ngx_http_gray_trial_add(
+    ngx_http_gray_trial_t *trial, ngx_uint_t watch, uint64_t hash,
+    uint64_t mask);
 
 
 static ngx_inline void
@@ -397,27 +421,36 @@ ngx_http_gray_trial_sample(ngx_http_gray_trial_t *trial, ngx_uint_t worker,
 }
 
 
+/*
+ * Keys fall on words as in a Poisson distribution, so this is what is expected
+ * of so many.  Those that were taken for old ones have set no bits.
+ */
+
 double
 ngx_http_gray_trial_filled(ngx_http_gray_trial_t *trial)
 {
+    double  keys;
+
     if (trial->filter == 0) {
         return -1;
     }
 
-    return (double) __atomic_load_n(&trial->set, __ATOMIC_RELAXED)
-           / (NGX_HTTP_GRAY_TRIAL_FILTER * 8);
+    keys = (double) __atomic_load_n(&trial->keys, __ATOMIC_RELAXED);
+
+    return 1 - exp(-keys / NGX_HTTP_GRAY_TRIAL_WORDS
+                   * NGX_HTTP_GRAY_TRIAL_TAKEN);
 }
 
 
-/* a bit that is set meanwhile may be counted, and be gone: there are many */
+/* a key that is added meanwhile may be counted, and be gone: there are many */
 
 void
 ngx_http_gray_trial_forget(ngx_http_gray_trial_t *trial)
 {
-    if (trial->filter && __atomic_load_n(&trial->set, __ATOMIC_RELAXED)) {
+    if (trial->filter && __atomic_load_n(&trial->keys, __ATOMIC_RELAXED)) {
         ngx_memzero((u_char *) trial + trial->filter,
                     NGX_HTTP_GRAY_TRIAL_FILTER);
-        __atomic_store_n(&trial->set, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&trial->keys, 0, __ATOMIC_RELAXED);
     }
 }
 
@@ -427,10 +460,9 @@ ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
     const ngx_http_gray_plan_t *plan, ngx_uint_t worker,
     const ngx_http_gray_trial_request_t *request)
 {
-    uint64_t                      from, hash;
-    ngx_uint_t                    i, current, bad, slow, sampled;
-    ngx_http_gray_sample_t       *sample;
-    const ngx_http_gray_guard_t  *guard;
+    uint64_t                 from, hash;
+    ngx_uint_t               bad, is;
+    ngx_http_gray_sample_t  *sample;
 
     from = __atomic_load_n(&trial->from, __ATOMIC_ACQUIRE);
 
@@ -440,49 +472,71 @@ ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
         return;
     }
 
-    bad = (ngx_uint_t) 1 << request->code;
+    bad = plan->bad & (ngx_uint_t) 1 << request->code;
 
     /* who did not wait for an answer does not know that all is well */
 
     if (request->code == NGX_HTTP_GRAY_499
         && request->header == (ngx_msec_t) -1
-        && !(plan->bad & bad))
+        && !bad)
     {
         return;
     }
 
     sample = ngx_http_gray_trial_sample(trial, worker, request->arm);
-    current = (request->drawn && request->revision >= from);
+    is = (request->drawn && request->revision >= from)
+         ? NGX_HTTP_GRAY_TRIAL_CURRENT : 0;
 
     ngx_http_gray_trial_inc(&sample->all);
 
-    if (current) {
+    if (is) {
         ngx_http_gray_trial_inc(&sample->step);
     }
 
     if (request->header != (ngx_msec_t) -1) {
         ngx_http_gray_trial_inc(&sample->all_timed);
 
-        if (current) {
+        if (is) {
             ngx_http_gray_trial_inc(&sample->step_timed);
+        }
+
+        if (request->header > ngx_http_gray_trial_least(trial, request)) {
+            is |= NGX_HTTP_GRAY_TRIAL_SLOW;
         }
     }
 
     hash = (plan->key && trial->filter)
            ? ngx_http_gray_trial_mix(request->hash) : 0;
 
-    slow = (request->header != (ngx_msec_t) -1
-            && request->header > ngx_http_gray_trial_least(trial, request));
-    sampled = (plan->split && hash && (hash & 15) == 0);
-
-    if (!(plan->bad & bad) && !slow && !sampled) {
-        return;
+    if (plan->split && hash && (hash & 15) == 0) {
+        is |= NGX_HTTP_GRAY_TRIAL_SAMPLED;
     }
+
+    if (bad || (is & ~NGX_HTTP_GRAY_TRIAL_CURRENT)) {
+        ngx_http_gray_trial_judge(trial, plan, request, sample, hash, is);
+    }
+}
+
+
+/* asks each guard; not inline, so that a good request saves no registers */
+
+static void
+ngx_http_gray_trial_judge(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_trial_request_t *request,
+    ngx_http_gray_sample_t *sample, uint64_t hash, ngx_uint_t is)
+{
+    uint64_t                      mask;
+    ngx_uint_t                    i, bad;
+    const ngx_http_gray_guard_t  *guard;
+
+    mask = ngx_http_gray_trial_mask(hash);
+    bad = (ngx_uint_t) 1 << request->code;
 
     for (i = 0; i < plan->guards; i++) {
         guard = &plan->guard[i];
 
-        if (!current
+        if (!(is & NGX_HTTP_GRAY_TRIAL_CURRENT)
             && guard->kind != NGX_HTTP_GRAY_GUARD_ABSOLUTE
             && guard->kind != NGX_HTTP_GRAY_GUARD_SLOW)
         {
@@ -491,18 +545,19 @@ ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
 
         if (guard->bad) {
             if ((guard->bad & bad)
-                && ngx_http_gray_trial_first(trial, guard->watch, hash))
+                && ngx_http_gray_trial_first(trial, guard->watch, hash, mask))
             {
                 ngx_http_gray_trial_inc(&sample->bad[guard->watch]);
             }
 
         } else if (guard->kind != NGX_HTTP_GRAY_GUARD_SHARE) {
-            if (slow) {
-                ngx_http_gray_trial_slow(trial, guard, request, hash, sample);
+            if (is & NGX_HTTP_GRAY_TRIAL_SLOW) {
+                ngx_http_gray_trial_slow(trial, guard, request, sample, hash,
+                                         mask);
             }
 
-        } else if (sampled
-                   && ngx_http_gray_trial_add(trial, guard->watch, hash))
+        } else if ((is & NGX_HTTP_GRAY_TRIAL_SAMPLED)
+                   && ngx_http_gray_trial_add(trial, guard->watch, hash, mask))
         {
             ngx_http_gray_trial_inc(&sample->keys);
         }
@@ -525,8 +580,8 @@ ngx_http_gray_trial_least(ngx_http_gray_trial_t *trial,
 static void
 ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
     const ngx_http_gray_guard_t *guard,
-    const ngx_http_gray_trial_request_t *request, uint64_t hash,
-    ngx_http_gray_sample_t *sample)
+    const ngx_http_gray_trial_request_t *request,
+    ngx_http_gray_sample_t *sample, uint64_t hash, uint64_t mask)
 {
     uint32_t    limit;
     ngx_uint_t  i, watch;
@@ -546,7 +601,7 @@ ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
 
         if (request->header > limit
             && limit != NGX_HTTP_GRAY_GUARDS_NEVER
-            && ngx_http_gray_trial_first(trial, watch, hash))
+            && ngx_http_gray_trial_first(trial, watch, hash, mask))
         {
             ngx_http_gray_trial_inc(&sample->bad[watch]);
         }
@@ -562,15 +617,15 @@ ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
 static ngx_uint_t
 ngx_http_gray_trial_thinned(ngx_http_gray_trial_t *trial, uint64_t hash)
 {
-    uint64_t  set;
+    uint64_t  keys;
 
-    set = __atomic_load_n(&trial->set, __ATOMIC_RELAXED);
+    keys = __atomic_load_n(&trial->keys, __ATOMIC_RELAXED);
 
-    if (set < NGX_HTTP_GRAY_TRIAL_BITS / 4) {
+    if (keys < NGX_HTTP_GRAY_TRIAL_KEYS_1) {
         return 1;
     }
 
-    if (set < NGX_HTTP_GRAY_TRIAL_BITS / 8 * 3) {
+    if (keys < NGX_HTTP_GRAY_TRIAL_KEYS_2) {
         return (hash & 15) == 0;
     }
 
@@ -582,9 +637,9 @@ ngx_http_gray_trial_thinned(ngx_http_gray_trial_t *trial, uint64_t hash)
 
 static ngx_inline ngx_uint_t
 ngx_http_gray_trial_first(ngx_http_gray_trial_t *trial, ngx_uint_t watch,
-    uint64_t hash)
+    uint64_t hash, uint64_t mask)
 {
-    return hash == 0 || ngx_http_gray_trial_add(trial, watch, hash);
+    return mask == 0 || ngx_http_gray_trial_add(trial, watch, hash, mask);
 }
 
 
@@ -602,6 +657,24 @@ ngx_http_gray_trial_mix(uint64_t hash)
 }
 
 
+/* five bits by the high half of a hash; the low one has the word and samples */
+
+static ngx_inline uint64_t
+ngx_http_gray_trial_mask(uint64_t hash)
+{
+    if (hash == 0) {
+        return 0;
+    }
+
+    hash >>= 32;
+
+    return ngx_http_gray_trial_bit(hash) | ngx_http_gray_trial_bit(hash >> 6)
+           | ngx_http_gray_trial_bit(hash >> 12)
+           | ngx_http_gray_trial_bit(hash >> 18)
+           | ngx_http_gray_trial_bit(hash >> 24);
+}
+
+
 static ngx_inline uint64_t
 ngx_http_gray_trial_bit(uint64_t hash)
 {
@@ -609,35 +682,21 @@ ngx_http_gray_trial_bit(uint64_t hash)
 }
 
 
-/* 1 where it was not there */
+/* 1 where it was not there; each watch has another word for it */
 
-static ngx_uint_t
+static ngx_inline ngx_uint_t
 ngx_http_gray_trial_add(ngx_http_gray_trial_t *trial, ngx_uint_t watch,
-    uint64_t hash)
+    uint64_t hash, uint64_t mask)
 {
-    uint64_t    *word, mask, old, set;
-    ngx_uint_t   n;
-
-    /* others for each watch; the high bits of a product are the mixed ones */
-
-    hash = (hash ^ watch) * 0x9e3779b97f4a7c15;
-    hash ^= hash >> 32;
+    uint64_t  *word, old;
 
     word = (uint64_t *) ((u_char *) trial + trial->filter)
-           + hash % NGX_HTTP_GRAY_TRIAL_WORDS;
-    hash /= NGX_HTTP_GRAY_TRIAL_WORDS;
-
-    mask = ngx_http_gray_trial_bit(hash) | ngx_http_gray_trial_bit(hash >> 6)
-           | ngx_http_gray_trial_bit(hash >> 12)
-           | ngx_http_gray_trial_bit(hash >> 18)
-           | ngx_http_gray_trial_bit(hash >> 24);
+           + (hash >> 8 ^ watch << 10) % NGX_HTTP_GRAY_TRIAL_WORDS;
 
     old = __atomic_load_n(word, __ATOMIC_RELAXED);
 
     do {
-        set = mask & ~old;
-
-        if (set == 0) {
+        if ((mask & ~old) == 0) {
             return 0;
         }
 
@@ -645,11 +704,7 @@ ngx_http_gray_trial_add(ngx_http_gray_trial_t *trial, ngx_uint_t watch,
                                           __ATOMIC_RELAXED,
                                           __ATOMIC_RELAXED));
 
-    for (n = 0; set; n++) {
-        set &= set - 1;
-    }
-
-    (void) __atomic_fetch_add(&trial->set, n, __ATOMIC_RELAXED);
+    ngx_http_gray_trial_inc(&trial->keys);
 
     return 1;
 }
