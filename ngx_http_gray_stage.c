@@ -50,6 +50,7 @@
 static ngx_uint_t ngx_http_gray_stage_document(ngx_http_gray_staging_t *st);
 static ngx_uint_t ngx_http_gray_stage_set(ngx_http_gray_staging_t *st);
 static void ngx_http_gray_stage_replan(ngx_http_gray_staging_t *st);
+static ngx_uint_t ngx_http_gray_stage_stays(ngx_http_gray_staging_t *st);
 static uint64_t ngx_http_gray_stage_time(ngx_http_gray_staging_t *st);
 static void ngx_http_gray_stage_given(ngx_http_gray_staging_t *st,
     double seconds, ngx_http_gray_guards_tick_t *tick);
@@ -316,6 +317,7 @@ ngx_http_gray_stage_set(ngx_http_gray_staging_t *st)
 static void
 ngx_http_gray_stage_replan(ngx_http_gray_staging_t *st)
 {
+    ngx_uint_t                    step;
     ngx_http_gray_state_t        *state;
     ngx_http_gray_guards_tick_t   tick;
 
@@ -329,9 +331,16 @@ ngx_http_gray_stage_replan(ngx_http_gray_staging_t *st)
     state->weight = st->world->weight;
     state->wish = NGX_HTTP_GRAY_WISH_NONE;
     state->from = st->world->revision;
-    state->step = ngx_http_gray_steps_at(st, state->weight);
-    state->requests = 0;
-    state->held = 0;
+
+    if (ngx_http_gray_stage_stays(st)) {
+        step = state->step;
+        state->approved = step + 1;
+
+    } else {
+        step = ngx_http_gray_steps_at(st, state->weight);
+    }
+
+    ngx_http_gray_move_step(st, step);
 
     if (state->stage != NGX_HTTP_GRAY_STAGE_PAUSED) {
         ngx_http_gray_move_pause(st, NGX_HTTP_GRAY_CAUSE_MANUAL,
@@ -339,6 +348,26 @@ ngx_http_gray_stage_replan(ngx_http_gray_staging_t *st)
     }
 
     state->serial++;
+}
+
+
+/*
+ * Is the step that it was in as it was?  Its gate, and those before it, were
+ * passed then, and nobody is to move who need not.
+ */
+
+static ngx_uint_t
+ngx_http_gray_stage_stays(ngx_http_gray_staging_t *st)
+{
+    ngx_http_gray_state_t  *state;
+
+    state = st->state;
+
+    return state->stage != NGX_HTTP_GRAY_STAGE_SCHEDULED
+           && (state->stage != NGX_HTTP_GRAY_STAGE_PAUSED
+               || state->before != NGX_HTTP_GRAY_STAGE_SCHEDULED)
+           && state->step < st->plan->steps
+           && st->plan->step[state->step].weight == state->weight;
 }
 
 

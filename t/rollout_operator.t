@@ -168,6 +168,23 @@ $r->becomes(sub { $_[0]{held_seconds} > 1 });
 is($r->see->{state}, 'running', 'another change of the document is none of it');
 
 
+# -- the plan, behind a gate that was passed
+
+$r->over;
+$r->begin(%long, steps => \@steps);
+$r->act('promote') for 1 .. 3;
+is($r->weight, 60, 'it is behind its gate');
+$r->patch({ rollout => { max_hold => '2h' } });
+$r->becomes('paused');
+
+my $resumed = $r->act('resume')->{json};
+
+is("$resumed->{state} $resumed->{step} $resumed->{weight}", 'running 4 60',
+   'with another plan it goes on from there');
+is($resumed->{max_hold_seconds}, 7200, '... which is that plan');
+is($r->weight, 60, '... and nobody has moved');
+
+
 # -- writes without a pause while a canary fails
 
 $r->over;

@@ -578,6 +578,41 @@ test_replan(void **state)
     assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
     assert_rollout(&r, "running 2: resumed by amy");
     assert_int_equal(r.state.guards.seen[0].canary, 0);
+
+    /* where the step is as it was, its gate was passed, and nobody moves */
+
+    come_baking(&r);
+    r.plan.id++;
+    r.plan.step[2].warmup = 4 * SECOND;
+    rollout_tick(&r);
+    assert_event(&r, 0, "baking paused manual pause 100: the plan was changed");
+    assert_int_equal(r.state.cold, 4 * SECOND);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
+    assert_rollout(&r, "baking 3: resumed by amy");
+    assert_int_equal(r.state.wish, NGX_HTTP_GRAY_WISH_NONE);
+    assert_int_equal(r.state.weight, 100 * PERCENT);
+
+    come_approved(&r);
+    rollout_pass(&r, 5, 10);
+    r.plan.id++;
+    r.plan.step[2].gate = 1;
+    rollout_tick(&r);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
+    rollout_pass(&r, 20, 10);
+    assert_rollout(&r, "running waiting_gate 2: step 3, of 100%, is to be "
+                       "approved");
+
+    /* what waits for its first step has passed none, whatever its weight */
+
+    come_scheduled(&r);
+    r.plan.id++;
+    set_weight(&r, 5);
+    rollout_tick(&r);
+    assert_int_equal(r.state.approved, 0);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
+    rollout_pass(&r, 2, 10);
+    assert_rollout(&r, "scheduled waiting_gate 1: step 1, of 5%, is to be "
+                       "approved");
 }
 
 
