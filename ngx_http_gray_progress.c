@@ -10,6 +10,7 @@
 
 #include "ngx_http_gray_progress.h"
 #include "ngx_http_gray_live.h"
+#include "ngx_http_gray_look.h"
 #include "ngx_http_gray_reply.h"
 #include "ngx_http_gray_report.h"
 
@@ -53,6 +54,8 @@ static ngx_http_gray_json_t *ngx_http_gray_progress_verdict_json(
     ngx_http_gray_release_t *release, const char *verdict);
 static ngx_http_gray_json_t *ngx_http_gray_progress_json(
     ngx_http_gray_release_t *release);
+static void ngx_http_gray_progress_weight(ngx_http_gray_release_t *release,
+    ngx_http_gray_plan_t *plan, ngx_http_gray_state_t *state);
 static ngx_int_t ngx_http_gray_progress_short(ngx_http_request_t *r);
 static void ngx_http_gray_progress_handler(ngx_event_t *ev);
 static void ngx_http_gray_progress_cleanup(void *data);
@@ -444,11 +447,48 @@ ngx_http_gray_progress_json(ngx_http_gray_release_t *release)
 
     ngx_http_gray_trial_record(release->trial, record);
 
+    ngx_http_gray_progress_weight(release, plan, &record->state);
+
     json = ngx_http_gray_report_rollout(&release->name, plan, record, filled);
 
     free(record);
 
     return json;
+}
+
+
+/* where none is under way, the weight is what others have made of it */
+
+static void
+ngx_http_gray_progress_weight(ngx_http_gray_release_t *release,
+    ngx_http_gray_plan_t *plan, ngx_http_gray_state_t *state)
+{
+    const char                *variant;
+    ngx_http_gray_json_t      *doc;
+    ngx_http_gray_world_t      world;
+    ngx_http_gray_snapshot_t   snapshot;
+
+    if (ngx_http_gray_stage_active(state)
+        || state->wish != NGX_HTTP_GRAY_WISH_NONE)
+    {
+        return;
+    }
+
+    variant = (plan && state->stage == NGX_HTTP_GRAY_STAGE_IDLE)
+              ? plan->variant : state->variant;
+
+    if (ngx_http_gray_live_read(release, &snapshot, &doc) != NGX_OK) {
+        return;
+    }
+
+    ngx_http_gray_look(doc, variant, &world, NULL, 0);
+
+    if (!world.promoted) {
+        state->weight = world.weight;
+    }
+
+    ngx_http_gray_json_free(doc);
+    free(snapshot.text.data);
 }
 
 

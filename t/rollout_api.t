@@ -100,6 +100,20 @@ sub writing {
 }
 
 
+# by hand
+
+sub weigh {
+    my ($weight) = @_;
+
+    my $patched = $t->api('PATCH', '/gray/releases/app',
+                          { variants => { canary => { weight => $weight } } });
+
+    is($patched->{status}, 200, "$weight% by hand") or diag($patched->{body});
+
+    return;
+}
+
+
 # a connection on which a verdict is waited for
 
 sub held {
@@ -178,6 +192,12 @@ my $r = $t->api('PATCH', '/gray/releases/app', { rollout => \%plan });
 
 is($r->{status}, 200, 'a plan') or diag($r->{body});
 is(get('')->{json}{state}, 'idle', 'it is idle');
+is(get('')->{json}{weight}, 0, '... and its weight that of the document');
+
+weigh(2.5);
+is(get('')->{json}{weight}, 2.5, '... as somebody has set it');
+weigh(0);
+
 is(get('/verdict')->{status}, 409, 'idle: verdict');
 is(get('/verdict')->{json}{detail}, 'no rollout is under way',
    'idle: the reason');
@@ -463,6 +483,9 @@ is(act('rollback')->{status}, 409, 'nothing to roll back');
 $t->api('PATCH', '/gray/releases/app', { rollout => undef });
 
 is(get('')->{json}{state}, 'aborted', 'no plan: the rollout');
+
+weigh(7);
+is(get('')->{json}{weight}, 7, 'no plan: the weight is that of the document');
 is(act('start')->{status}, 409, 'no plan: start');
 is(total(scrape($t, '/metrics'), 'nginx_gray_rollout_state',
          release => 'app', state => 'aborted'), 1, 'no plan: metrics');
