@@ -18,6 +18,7 @@
 typedef struct {
     ngx_http_request_t         *request;
     ngx_str_t                   action;
+    uint64_t                    revision;    /* that If-Match does not name */
     ngx_uint_t                  under_way;   /* unsigned  under_way:1; */
     ngx_http_gray_rollout_t     rollout;
 } ngx_http_gray_act_t;
@@ -32,6 +33,8 @@ static void ngx_http_gray_act_who(ngx_http_request_t *r, ngx_str_t *comment,
     char *who, size_t size);
 static u_char *ngx_http_gray_act_escape(u_char *p, u_char *last,
     ngx_str_t *text);
+static ngx_uint_t ngx_http_gray_act_holds(ngx_http_gray_rollout_t *rollout,
+    uint64_t revision);
 static void ngx_http_gray_act_done(ngx_http_gray_rollout_t *rollout,
     ngx_int_t rc);
 static ngx_int_t ngx_http_gray_act_answer(ngx_http_gray_act_t *act,
@@ -70,6 +73,7 @@ ngx_http_gray_act(ngx_http_request_t *r, ngx_http_gray_release_t *release,
     act->action = *action;
     act->rollout.release = release;
     act->rollout.command = command;
+    act->rollout.holds = ngx_http_gray_act_holds;
     act->rollout.done = ngx_http_gray_act_done;
     act->rollout.data = act;
 
@@ -256,6 +260,30 @@ ngx_http_gray_act_escape(u_char *p, u_char *last, ngx_str_t *text)
 }
 
 
+/*
+ * The document's revision, which moves with each step: who asks again, as an
+ * answer was lost, does not approve the next gate, too.
+ */
+
+static ngx_uint_t
+ngx_http_gray_act_holds(ngx_http_gray_rollout_t *rollout, uint64_t revision)
+{
+    ngx_http_gray_act_t  *act;
+
+    act = rollout->data;
+
+    if (ngx_http_gray_reply_matches(act->request, "If-Match", revision, 0)
+        != 0)
+    {
+        return 1;
+    }
+
+    act->revision = revision;
+
+    return 0;
+}
+
+
 static void
 ngx_http_gray_act_done(ngx_http_gray_rollout_t *rollout, ngx_int_t rc)
 {
@@ -292,6 +320,14 @@ ngx_http_gray_act_answer(ngx_http_gray_act_t *act, ngx_int_t rc)
         break;
 
     case NGX_DECLINED:
+
+        if (act->revision) {
+            return ngx_http_gray_reply_problem(r,
+                                NGX_HTTP_PRECONDITION_FAILED,
+                                "If-Match names another revision than the "
+                                "current one, %uL", act->revision);
+        }
+
         return ngx_http_gray_reply_problem(r, NGX_HTTP_CONFLICT, "%s",
                                            act->rollout.refused);
 

@@ -459,6 +459,10 @@ ngx_http_gray_rollout_command(ngx_http_gray_rollout_t *rollout)
         return NGX_AGAIN;
     }
 
+    if (rollout->holds && !rollout->holds(rollout, scene.world.revision)) {
+        return NGX_DECLINED;
+    }
+
     rc = ngx_http_gray_stage_command(release->plan, &scene.state,
                                      &scene.world, rollout->command,
                                      rollout->who, &scene.outcomes);

@@ -23,7 +23,8 @@
 typedef struct ngx_http_gray_rollout_s  ngx_http_gray_rollout_t;
 
 /*
- * NGX_OK; NGX_DECLINED: the state does not allow it, as rollout->refused says;
+ * NGX_OK; NGX_DECLINED: the state does not allow it, as rollout->refused says,
+ * or it does not hold;
  * NGX_AGAIN: another process holds a lock for too long, nothing has changed;
  * NGX_ABORT: this is a worker of an nginx.conf that was replaced, likewise;
  * NGX_ERROR: the state has changed, but the document could not be, and it is
@@ -38,6 +39,11 @@ struct ngx_http_gray_rollout_s {
     char                        who[128];   /* for people, with a NUL */
     ngx_http_gray_rollout_pt    done;
     void                       *data;
+
+    /* if not NULL: 0 where it is not for that revision of the document */
+    ngx_uint_t                (*holds)(ngx_http_gray_rollout_t *rollout,
+                                       uint64_t revision);
+
     char                        refused[NGX_HTTP_GRAY_STAGE_REASON];
 
     /* of rollout.c */

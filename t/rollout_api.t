@@ -471,6 +471,26 @@ $t->api('PATCH', '/gray/releases/app', { rollout => { cooldown => '0s' } });
 ok(wait_until(sub { get('')->{json}{state} eq 'idle' }), 'it has cooled down');
 
 is(act('start')->{status}, 200, 'it starts anew');
+
+# who asks twice, as for want of the answer, gets one step
+
+my @same = ('If-Match' => $t->request('HEAD', '/gray/releases/app', [])
+                            ->{headers}{etag});
+
+is(act('promote', undef, @same)->{status}, 200, 'If-Match: the next step');
+
+$r = act('promote', undef, @same);
+
+is($r->{status}, 412, 'If-Match: but once');
+like($r->{json}{detail}, qr/^If-Match names another revision .* \d+$/,
+     'If-Match: as it says');
+is(act($_, undef, 'If-Match' => '"1"')->{status}, 412, "If-Match: $_")
+    for qw(start pause rollback abort);
+is(get('')->{json}{step}, 2, 'If-Match: it is where it was');
+is(get('')->{json}{state}, 'running', 'If-Match: and as it was');
+is(act('pause', undef, 'If-Match' => '*')->{status}, 200, 'If-Match: any');
+is(act('resume')->{status}, 200, 'and on');
+
 $waits = held('1m');
 is(act('abort')->{status}, 200, 'abort');
 is(answer($waits)->{status}, 409, 'aborted');
