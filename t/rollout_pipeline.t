@@ -105,16 +105,23 @@ sub traffic {
 sub begin {
     my (%change) = @_;
 
+    my $variant = delete $change{of} || '';
     my $plan = plan_file(%change);
 
     unlink $t->dir . "/$_" for qw(said status);
 
     $t->spawn('/bin/sh', '-c',
-              "GRAY_COMMENT=build GRAY_WAIT=2s '$script' $url $plan"
+              "GRAY_COMMENT=build GRAY_WAIT=2s GRAY_VARIANT=$variant "
+              . "'$script' $url $plan"
               . ' >said 2>&1; echo $? >status.new; mv status.new status');
 
     return;
 }
+
+
+# the script with an option, which ends at once: status, and what it says
+
+sub with_option { return capture('env', 'GRAY_WAIT=0', $script, @_, $url) }
 
 
 sub said { return slurp($t->dir . '/said') }
@@ -157,6 +164,8 @@ sub rollout { return $t->api('GET', "$release/rollout")->{json} }
 
 # -- all is well
 
+is((with_option('-n'))[1], "canary\n", 'the next one is the canary');
+
 begin();
 
 ok(under_traffic(sub { (rollout()->{step} || 0) >= 2 }), 'a second step');
@@ -175,6 +184,33 @@ like($history->[0]{author} . $history->[0]{comment}, qr/^rollout/,
 begin();
 is_ended(2, qr/^it was not started, 409: .*is the baseline already/m,
          'nothing to roll out');
+
+# the next version is where the old one was
+
+is((with_option('-n'))[1], "stable\n", 'the next one is where nobody is');
+
+begin(of => 'stable', hold => '1h', max_hold => '1h', cooldown => '1h');
+ok(wait_until(sub { (rollout()->{state} || '') eq 'running' }),
+   'the other way');
+is(rollout()->{variant}, 'stable', 'the other way: that variant');
+is_deeply([ (with_option('-n'))[0, 2] ],
+          [ 2, 'a rollout is under way, it is running: ' . rollout()->{reason}
+               . "\n" ], 'nothing is deployed into a rollout');
+
+my ($follows, undef, $another) = capture($script, $url, plan_file());
+
+is($follows, 2, 'another build does not take part in it');
+like($another, qr/^a rollout is under way, it is running/, 'as it says');
+
+$t->api('POST', "$release/rollout/rollback");
+is_ended(1, qr/^it has failed: rolled back: /m, 'the other way, and back');
+cooled_down();
+
+my ($over, undef, $none) = with_option('-f');
+
+is($over, 1, 'nothing to be followed');
+like($none, qr/^it has failed: no rollout is under way: by 127/, 'as it says');
+is(rollout()->{state}, 'idle', 'and nothing is started');
 
 $t->api('PATCH', $release,
         { baseline => 'stable', variants => { stable => { weight => undef },

@@ -1,26 +1,49 @@
 #!/bin/sh
 #
 # rollout.sh URL [PATCH]
+# rollout.sh -f URL
+# rollout.sh -n URL
 #
 # Starts the rollout of a release and follows it to its end.  URL is that of
 # the release, http://127.0.0.1:9080/gray/releases/checkout; PATCH is a file
-# that is merged into its document before, as one with the plan.  Exit status:
+# that is merged into its document before, as one with the plan.  With PATCH it
+# is another rollout, so one that is under way already is left alone, and the
+# script fails.  With -f it only follows one that was started.  Exit status:
 #
 #     0  it has succeeded
 #     1  it was rolled back, paused or aborted, as is said
 #     2  it could not be started, or nothing can be said of it
 #
 # A rollout needs nobody to look at it: when this script is killed, it goes on,
-# and rolls back by itself.  To follow it again, run the script again without
-# PATCH.
+# and rolls back by itself.  To follow it again: -f.
 #
-# Environment: GRAY_COMMENT, who it is for; GRAY_CURL, options of curl, as
+# A rollout that succeeds makes its variant the baseline, so the next version
+# has to be deployed where the other variant is, and never where everybody is.
+# -n says which that is: of a release of two variants the one that is not the
+# baseline; and fails while a rollout is under way.
+#
+# Environment: GRAY_VARIANT, the variant of the plan, in place of that which
+# PATCH names; GRAY_COMMENT, who it is for; GRAY_CURL, options of curl, as
 # "--user ci:secret" or "--cert ci.pem"; GRAY_WAIT, how long a request may be
 # held, 5m; GRAY_TRIES, how often nginx may be away in a row, 30.
 
 set -u
 
-[ $# = 1 ] || [ $# = 2 ] || { sed -n '3,5p' "$0" >&2; exit 2; }
+usage()
+{
+    sed -n '3,5p' "$0" >&2
+    exit 2
+}
+
+what=start
+
+case ${1:-} in
+-f) what=follow; shift; [ $# = 1 ] || usage ;;
+-n) what=next;   shift; [ $# = 1 ] || usage ;;
+-*) usage ;;
+esac
+
+[ $# = 1 ] || [ $# = 2 ] || usage
 
 url=$1
 patch=${2:-}
@@ -64,20 +87,68 @@ give_up()
 }
 
 
-if [ -n "$patch" ]; then
-    status=$(call PATCH '' -H 'Content-Type: application/json' \
-                  --data-binary "@$patch")
+# OPTION...: the document is changed by what curl is told to send
+
+merge()
+{
+    status=$(call PATCH '' -H 'Content-Type: application/json' "$@")
 
     if [ "$status" != 200 ]; then
         cat "$answer" >&2
         give_up "the plan was not taken, $status" 2
     fi
+}
+
+
+# one that is under way is of another build, and has evidence of that one
+
+nothing_under_way()
+{
+    status=$(call GET /rollout)
+    state=$(member '  ' state)
+
+    case $status,$state in
+    200,scheduled | 200,running | 200,paused | 200,baking)
+        echo "a rollout is under way, it is $state: $(member '  ' reason)" >&2
+        exit 2
+        ;;
+    esac
+}
+
+
+if [ $what = next ]; then
+    nothing_under_way
+
+    status=$(call GET '')
+    [ "$status" = 200 ] || give_up "no document, $status" 2
+
+    baseline=$(member '  ' baseline)
+    next=$(sed -n '/^  "variants": {/,/^  }/s/^    "\([^"]*\)": {.*/\1/p' \
+                "$answer" | grep -vxF -e "$baseline")
+
+    [ "$(echo "$next" | wc -w)" = 1 ] || {
+        echo "not one variant, but the baseline:" "$next" >&2
+        exit 2
+    }
+
+    echo "$next"
+    exit 0
 fi
 
-status=$(call POST /rollout/start)
-[ "$status" = 200 ] || give_up "it was not started, $status" 2
+if [ -n "$patch" ]; then
+    nothing_under_way
+    merge --data-binary "@$patch"
 
-echo "$(member '  ' state): $(member '  ' reason)"
+    [ -z "${GRAY_VARIANT:-}" ] \
+        || merge --data "{\"rollout\": {\"variant\": \"$GRAY_VARIANT\"}}"
+fi
+
+if [ $what = start ]; then
+    status=$(call POST /rollout/start)
+    [ "$status" = 200 ] || give_up "it was not started, $status" 2
+
+    echo "$(member '  ' state): $(member '  ' reason)"
+fi
 
 away=0
 
