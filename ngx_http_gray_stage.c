@@ -501,9 +501,12 @@ ngx_http_gray_stage_command(const ngx_http_gray_plan_t *plan,
 
     if (!active) {
         return ngx_http_gray_stage_refuse(&st, "the rollout is %s, there is "
-                                "none under way",
+                                "none under way%s",
                                 (char *) ngx_http_gray_stages[state->stage]
-                                         .data);
+                                         .data,
+                                command == NGX_HTTP_GRAY_STAGE_ROLLBACK
+                                ? ": to go back, PATCH baseline and weights, "
+                                  "or revert to a revision before it" : "");
     }
 
     (void) snprintf(why, sizeof(why), "by %s", who);

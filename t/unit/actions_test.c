@@ -37,6 +37,13 @@ typedef struct {
     "refused: the weight was changed by revision 3 a moment ago; try again"
 
 
+/* at night, who wants to go back is told how */
+
+#define BACK                                                                  \
+    ": to go back, PATCH baseline and weights, or revert to a revision "      \
+    "before it"
+
+
 /* of steps of 5, 20 behind a gate, and 100 */
 
 static const place_t  places[] = {
@@ -47,7 +54,7 @@ static const place_t  places[] = {
       IDLE_REFUSES,
       IDLE_REFUSES,
       IDLE_REFUSES,
-      IDLE_REFUSES,
+      IDLE_REFUSES BACK,
       IDLE_REFUSES } },
 
     { "idle, and disabled", come_off, {
@@ -57,7 +64,7 @@ static const place_t  places[] = {
       IDLE_REFUSES,
       IDLE_REFUSES,
       IDLE_REFUSES,
-      IDLE_REFUSES,
+      IDLE_REFUSES BACK,
       IDLE_REFUSES } },
 
     { "at the first gate", come_scheduled, {
@@ -172,7 +179,7 @@ static const place_t  places[] = {
       SUCCEEDED_REFUSES,
       "succeeded 3: it becomes the baseline: step 3 of 3 was held for 10 "
       "s, 100 requests",
-      SUCCEEDED_REFUSES,
+      SUCCEEDED_REFUSES BACK,
       SUCCEEDED_REFUSES } },
 
     { "succeeded", come_succeeded, {
@@ -184,7 +191,7 @@ static const place_t  places[] = {
       SUCCEEDED_REFUSES,
       "succeeded 3: it becomes the baseline: step 3 of 3 was held for 10 "
       "s, 100 requests",
-      SUCCEEDED_REFUSES,
+      SUCCEEDED_REFUSES BACK,
       SUCCEEDED_REFUSES } },
 
     { "rolling back", come_rolling_back, {
@@ -215,7 +222,7 @@ static const place_t  places[] = {
       IDLE_REFUSES,
       IDLE_REFUSES,
       IDLE_REFUSES,
-      IDLE_REFUSES,
+      IDLE_REFUSES BACK,
       IDLE_REFUSES } },
 
     { "aborted", come_aborted, {
@@ -225,7 +232,7 @@ static const place_t  places[] = {
       ABORTED_REFUSES,
       ABORTED_REFUSES,
       ABORTED_REFUSES,
-      ABORTED_REFUSES,
+      ABORTED_REFUSES BACK,
       "aborted 1: by amy, weights stay as they are" } }
 };
 
@@ -284,6 +291,9 @@ test_no_plan(void **state)
         assert_string_equal(r.outcomes.refused, k == NGX_HTTP_GRAY_STAGE_START
                             ? "the release has no plan: its document needs a "
                               "member \"rollout\""
+                            : k == NGX_HTTP_GRAY_STAGE_ROLLBACK
+                            ? "the rollout is idle, there is none under way"
+                              BACK
                             : "the rollout is idle, there is none under way");
     }
 
