@@ -77,11 +77,14 @@ static ngx_http_gray_member_t  ngx_http_gray_planning_members[] = {
     { "steps", NGX_HTTP_GRAY_JSON_ARRAY, NGX_HTTP_GRAY_REQUIRED,
       ngx_http_gray_planning_steps },
 
-    { "hold", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_terms_time },
+    { "hold", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
+      ngx_http_gray_terms_time },
 
-    { "max_hold", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_terms_time },
+    { "max_hold", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
+      ngx_http_gray_terms_time },
 
-    { "warmup", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_terms_time },
+    { "warmup", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
+      ngx_http_gray_terms_time },
 
     { "min_requests", NGX_HTTP_GRAY_JSON_NUMBER, 0,
       ngx_http_gray_terms_number },
@@ -94,13 +97,14 @@ static ngx_http_gray_member_t  ngx_http_gray_planning_members[] = {
 
     { "guards", NGX_HTTP_GRAY_JSON_ARRAY, 0, ngx_http_gray_watching_guards },
 
-    { "on_inconclusive", NGX_HTTP_GRAY_JSON_STRING, 0,
+    { "on_inconclusive", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
       ngx_http_gray_terms_word },
 
-    { "on_success", NGX_HTTP_GRAY_JSON_STRING, 0,
+    { "on_success", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
       ngx_http_gray_terms_word },
 
-    { "cooldown", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_terms_time },
+    { "cooldown", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
+      ngx_http_gray_terms_time },
 
     { "windows", NGX_HTTP_GRAY_JSON_ARRAY, 0, ngx_http_gray_planning_windows },
 
@@ -115,13 +119,17 @@ static ngx_http_gray_member_t  ngx_http_gray_planning_step_members[] = {
     { "weight", NGX_HTTP_GRAY_JSON_NUMBER, NGX_HTTP_GRAY_REQUIRED,
       ngx_http_gray_judge_weight },
 
-    { "gate", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_terms_word },
+    { "gate", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
+      ngx_http_gray_terms_word },
 
-    { "hold", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_terms_time },
+    { "hold", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
+      ngx_http_gray_terms_time },
 
-    { "max_hold", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_terms_time },
+    { "max_hold", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
+      ngx_http_gray_terms_time },
 
-    { "warmup", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_terms_time },
+    { "warmup", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
+      ngx_http_gray_terms_time },
 
     { "min_requests", NGX_HTTP_GRAY_JSON_NUMBER, 0,
       ngx_http_gray_terms_number },

@@ -183,7 +183,7 @@ ngx_http_gray_terms_word(ngx_http_gray_judge_t *judge,
             continue;
         }
 
-        for (i = 0; word->words[i]; i++) {
+        for (i = 0; text.data && word->words[i]; i++) {
             if (ngx_strcmp(word->words[i], text.data) == 0) {
                 return;
             }
@@ -229,7 +229,9 @@ ngx_http_gray_terms_object(ngx_http_gray_judge_t *judge,
     ngx_http_gray_member_t *members)
 {
     if (ngx_http_gray_json_type(node) != NGX_HTTP_GRAY_JSON_OBJECT) {
-        ngx_http_gray_json_fault(judge->faults, path, "must be an object");
+        ngx_http_gray_json_fault(judge->faults, path,
+                                 "must be an object with \"%s\"",
+                                 members->name);
         return 0;
     }
 

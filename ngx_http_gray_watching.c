@@ -62,7 +62,7 @@ static ngx_http_gray_member_t  ngx_http_gray_watching_members[] = {
     { "quantiles", NGX_HTTP_GRAY_JSON_ARRAY, 0,
       ngx_http_gray_watching_quantiles },
 
-    { "slower_than", NGX_HTTP_GRAY_JSON_STRING, 0,
+    { "slower_than", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
       ngx_http_gray_terms_time },
 
     { "sample_ratio", NGX_HTTP_GRAY_JSON_BOOLEAN, 0,
@@ -73,13 +73,15 @@ static ngx_http_gray_member_t  ngx_http_gray_watching_members[] = {
 
     { "floor", NGX_HTTP_GRAY_JSON_NUMBER, 0, ngx_http_gray_terms_number },
 
-    { "min_delta", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_terms_time },
+    { "min_delta", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
+      ngx_http_gray_terms_time },
 
     { "max", NGX_HTTP_GRAY_JSON_NUMBER, 0, ngx_http_gray_terms_number },
 
-    { "action", NGX_HTTP_GRAY_JSON_STRING, 0, ngx_http_gray_terms_word },
+    { "action", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
+      ngx_http_gray_terms_word },
 
-    { "if_baseline_bad", NGX_HTTP_GRAY_JSON_STRING, 0,
+    { "if_baseline_bad", NGX_HTTP_GRAY_JSON_STRING, NGX_HTTP_GRAY_ANY,
       ngx_http_gray_terms_word },
 
     { NULL, 0, 0, NULL }

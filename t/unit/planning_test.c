@@ -144,7 +144,7 @@ static const refused_t  refused[] = {
     { PLAN("\"variant\": \"c\", \"steps\": [" W32 ", {\"weight\": 1}]"),
       "/rollout/steps has 33 steps, must have 1 to 32" },
     { PLAN("\"variant\": \"c\", \"steps\": [5]"),
-      "/rollout/steps/0 must be an object" },
+      "/rollout/steps/0 must be an object with \"weight\"" },
     { STEP(""), "/rollout/steps/0/weight is missing" },
     { STEP("\"weight\": 0"),
       "/rollout/steps/0/weight must not be 0 in the last step, from which the "
@@ -165,7 +165,7 @@ static const refused_t  refused[] = {
     { STEP("\"weight\": 5, \"gate\": \"auto\""),
       "/rollout/steps/0/gate must be \"manual\"" },
     { STEP("\"weight\": 5, \"gate\": true"),
-      "/rollout/steps/0/gate must be a string" },
+      "/rollout/steps/0/gate must be \"manual\"" },
     { STEP("\"weight\": 5, \"hold\": \"5\", \"max_hold\": \"\", "
            "\"warmup\": \"1.5s\", \"min_requests\": -1"),
       "/rollout/steps/0/hold" TIME "\n/rollout/steps/0/max_hold" TIME "\n"
@@ -173,7 +173,11 @@ static const refused_t  refused[] = {
 
     /* times */
 
-    { WITH("\"hold\": 5"), "/rollout/hold must be a string" },
+    { WITH("\"hold\": 5"), "/rollout/hold" TIME },
+    { WITH("\"cooldown\": {}, \"on_success\": true, \"on_inconclusive\": 1"),
+      "/rollout/cooldown" TIME "\n/rollout/on_success must be \"promote\" or "
+      "\"keep\"\n/rollout/on_inconclusive must be \"pause\", \"next\" or "
+      "\"rollback\"" },
     { WITH("\"hold\": \"5\""), "/rollout/hold" TIME },
     { WITH("\"hold\": \"m\""), "/rollout/hold" TIME },
     { WITH("\"hold\": \"5 m\""), "/rollout/hold" TIME },
@@ -244,7 +248,8 @@ static const refused_t  refused[] = {
     { GUARDS(Q("a") ", " Q("b") ", " Q("c") ", " G("d")),
       "/rollout/guards watches 13 things, may watch 12: each quantile is one, "
       "and each other guard" },
-    { GUARDS("\"errors\""), "/rollout/guards/0 must be an object" },
+    { GUARDS("\"errors\""),
+      "/rollout/guards/0 must be an object with \"name\"" },
 
     /* names */
 
@@ -392,7 +397,7 @@ static const refused_t  refused[] = {
     { WITH("\"notify\": [" TOLD ", " TOLD ", " TOLD ", " TOLD ", " TOLD "]"),
       "/rollout/notify has 5 hooks, may have 4" },
     { WITH("\"notify\": [\"http://127.0.0.1/\"]"),
-      "/rollout/notify/0 must be an object" },
+      "/rollout/notify/0 must be an object with \"url\"" },
     { HOOK(""), "/rollout/notify/0/url is missing" },
     { HOOK("\"url\": \"http://127.0.0.1/\", \"event\": 1"),
       "/rollout/notify/0/event unknown member; there are url, on" },
