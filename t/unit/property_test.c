@@ -605,10 +605,21 @@ check_tick(life_t *life, const ngx_http_gray_state_t *before)
     must(steps <= 1);
     must(state->step == before->step || steps || state->plan != before->plan);
 
-    /* no gate opens by itself */
+    /* no gate opens by itself; who is where another plan has him may stay */
 
-    must(state->approved <= before->approved);
-    must(state->approved == 0 || state->plan == before->plan);
+    if (state->plan == before->plan) {
+        must(state->approved <= before->approved);
+
+    } else if (state->approved) {
+        must(state->stage == NGX_HTTP_GRAY_STAGE_PAUSED);
+        must(before->stage != NGX_HTTP_GRAY_STAGE_SCHEDULED);
+        must(before->stage != NGX_HTTP_GRAY_STAGE_PAUSED
+             || before->before != NGX_HTTP_GRAY_STAGE_SCHEDULED);
+        must(state->step == before->step);
+        must(state->approved == state->step + 1);
+        must(life->world.plan->step[state->step].weight
+             == life->seen.weight);
+    }
 
     if (active(before->stage)) {
         check_manual(life, before);
@@ -913,7 +924,7 @@ know(life_t *life, const ngx_http_gray_state_t *before, event_e event)
     }
 
     if (event == TICK && state->plan != before->plan) {
-        known->approved = 0;
+        known->approved = state->approved;
     }
 }
 
