@@ -372,7 +372,7 @@ static double
 ngx_http_gray_progress_left(const ngx_http_gray_plan_t *plan,
     const ngx_http_gray_state_t *state)
 {
-    double                       left;
+    double                       left, pace;
     ngx_uint_t                   i;
     ngx_http_gray_standing_t     standing;
     const ngx_http_gray_step_t  *step;
@@ -389,6 +389,18 @@ ngx_http_gray_progress_left(const ngx_http_gray_plan_t *plan,
 
     left = (step->hold > state->held)
            ? (double) (step->hold - state->held) / 1000 : 0;
+
+    if (step->weight && state->requests < step->min_requests) {
+
+        if (state->requests == 0) {
+            return -1;
+        }
+
+        pace = (double) state->held / 1000 / (double) state->requests;
+
+        left = ngx_max(left, pace * (double) (step->min_requests
+                                              - state->requests));
+    }
 
     for (i = 0; i < plan->guards; i++) {
         ngx_http_gray_stage_guard(plan, state, i, &standing);

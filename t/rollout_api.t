@@ -467,10 +467,17 @@ $r = act('start');
 is($r->{status}, 409, 'no new start');
 like($r->{json}{detail}, qr/cools down for 3\d\d\d s more: .*it smells/, 'yet');
 
-$t->api('PATCH', '/gray/releases/app', { rollout => { cooldown => '0s' } });
+$t->api('PATCH', '/gray/releases/app',
+        { rollout => { cooldown => '0s', info_nats => 0 } });
 ok(wait_until(sub { get('')->{json}{state} eq 'idle' }), 'it has cooled down');
 
 is(act('start')->{status}, 200, 'it starts anew');
+
+$r = get('/verdict')->{json};
+is($r->{verdict}, 'pending', 'which needs requests, and there are none:');
+is($r->{seconds_left}, undef, 'nobody knows how long that takes');
+unlike($r->{detail}, qr/ s to go/, '... or says so');
+
 
 # who asks twice, as for want of the answer, gets one step
 
