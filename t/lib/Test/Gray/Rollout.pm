@@ -479,14 +479,14 @@ sub over {
 }
 
 
-# -- what came of it
+# -- what came of it: a line that is being written is none yet
 
 sub lines {
     my ($self) = @_;
 
     my $file = $self->{t}->dir . "/$self->{state}/$self->{name}.jsonl";
 
-    return map { $json->decode($_) } split /^/, slurp($file);
+    return map { $json->decode($_) } grep { /\n\z/ } split /^/, slurp($file);
 }
 
 
