@@ -356,6 +356,8 @@ ngx_http_gray_live_plan(ngx_http_gray_release_t *release,
         return NGX_ERROR;
     }
 
+    ngx_http_gray_plan_bind(*plan, doc);
+
     ngx_http_gray_look(doc, (*plan)->variant, &release->world,
                        release->testers, sizeof(release->testers));
 

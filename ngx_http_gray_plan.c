@@ -190,6 +190,26 @@ ngx_http_gray_plan_id(ngx_http_gray_plan_t *plan,
 }
 
 
+/* what was seen of another version says nothing of this one */
+
+void
+ngx_http_gray_plan_bind(ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_json_t *doc)
+{
+    ngx_str_t              upstream;
+    ngx_http_gray_json_t  *variant;
+
+    variant = ngx_http_gray_json_get(ngx_http_gray_json_get(doc, "variants"),
+                                     plan->variant);
+    upstream = ngx_http_gray_json_text(ngx_http_gray_json_get(variant,
+                                                              "upstream"));
+
+    if (upstream.len) {
+        plan->id = XXH64(upstream.data, upstream.len, plan->id);
+    }
+}
+
+
 static void
 ngx_http_gray_plan_step(ngx_http_gray_step_t *step,
     const ngx_http_gray_json_t *json, const ngx_http_gray_json_t *rollout)

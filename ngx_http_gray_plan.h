@@ -152,6 +152,10 @@ typedef struct {
 ngx_int_t ngx_http_gray_plan_read(ngx_http_gray_plan_t *plan,
     const ngx_http_gray_json_t *rollout);
 
+/* with another upstream of its variant, in "doc", it is another plan, too */
+void ngx_http_gray_plan_bind(ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_json_t *doc);
+
 /*
  * What a guard is, by the members that it has.  What has none, or such as do
  * not go together, is no guard, which is judged by ngx_http_gray_planning.c.

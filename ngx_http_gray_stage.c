@@ -344,7 +344,8 @@ ngx_http_gray_stage_replan(ngx_http_gray_staging_t *st)
 
     if (state->stage != NGX_HTTP_GRAY_STAGE_PAUSED) {
         ngx_http_gray_move_pause(st, NGX_HTTP_GRAY_CAUSE_MANUAL,
-                                  "the plan was changed");
+                                  "the plan was changed, or the upstream of "
+                                  "its variant");
     }
 
     state->serial++;

@@ -75,7 +75,8 @@ my $stay = 'weights stay as they are';
 my %comes = (
     delete  => [ 'aborted manual', "the plan was removed, $stay" ],
     put     => [ 'aborted manual', "the plan was removed, $stay" ],
-    plan    => [ 'paused manual', 'the plan was changed' ],
+    plan    => [ 'paused manual', 'the plan was changed, or the upstream '
+                                  . 'of its variant' ],
     disable => [ 'paused manual', 'the release was disabled' ],
     variant => [ 'aborted manual', "the plan is for another variant now, "
                                    . $stay ],
@@ -183,6 +184,17 @@ is("$resumed->{state} $resumed->{step} $resumed->{weight}", 'running 4 60',
    'with another plan it goes on from there');
 is($resumed->{max_hold_seconds}, 7200, '... which is that plan');
 is($r->weight, 60, '... and nobody has moved');
+
+# what is known of one version is not known of another one
+
+$r->patch({ variants => { canary => { upstream => 'stable' } } });
+like($r->becomes('paused')->{reason}, qr/, or the upstream of its variant$/,
+     'another upstream: paused');
+$resumed = $r->act('resume')->{json};
+is("$resumed->{state} $resumed->{step} $resumed->{requests}", 'running 4 0',
+   '... and seen anew');
+$r->patch({ variants => { canary => { upstream => 'canary' } } });
+$r->becomes('paused');
 
 
 # -- writes without a pause while a canary fails

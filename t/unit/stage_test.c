@@ -561,7 +561,8 @@ test_replan(void **state)
     r.plan.id++;
     set_weight(&r, 20);
     rollout_tick(&r);
-    assert_event(&r, 0, "baking paused manual pause 20: the plan was changed");
+    assert_event(&r, 0, "baking paused manual pause 20: the plan was changed, "
+                        "or the upstream of its variant");
     assert_int_equal(r.state.approved, 0);
 
     /* the gate of the second step is to be passed once more */
@@ -585,7 +586,8 @@ test_replan(void **state)
     r.plan.id++;
     r.plan.step[2].warmup = 4 * SECOND;
     rollout_tick(&r);
-    assert_event(&r, 0, "baking paused manual pause 100: the plan was changed");
+    assert_event(&r, 0, "baking paused manual pause 100: the plan was changed, "
+                        "or the upstream of its variant");
     assert_int_equal(r.state.cold, 4 * SECOND);
     assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
     assert_rollout(&r, "baking 3: resumed by amy");
