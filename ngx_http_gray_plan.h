@@ -115,7 +115,8 @@ typedef struct {
 /* the member "rollout" of a document, as it is worked with: no pointers */
 
 typedef struct {
-    uint64_t                      id;            /* XXH64 of its text: another
+    uint64_t                      id;            /* XXH64 of its text and its
+                                                    variant's upstream: another
                                                     plan has another one */
     char                          variant[NGX_HTTP_GRAY_PLAN_NAME + 1];
     ngx_uint_t                    key;           /* unsigned  key:1; the unit */

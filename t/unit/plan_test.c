@@ -253,6 +253,47 @@ test_id(void **state)
 }
 
 
+/* of the document, its variant's upstream matters, and no other */
+
+static void
+test_bind(void **state)
+{
+    ngx_uint_t             i;
+    ngx_http_gray_json_t  *json;
+    ngx_http_gray_plan_t   plan[4];
+
+    static const char  *docs[] = {
+        "{\"variants\": {\"stable\": {\"upstream\": \"v1\"},"
+        " \"canary\": {\"upstream\": \"v2\"}}}",
+
+        "{\"variants\": {\"stable\": {\"upstream\": \"v3\"},"
+        " \"canary\": {\"upstream\": \"v2\"}}}",
+
+        "{\"variants\": {\"stable\": {\"upstream\": \"v1\"},"
+        " \"canary\": {\"upstream\": \"v3\"}}}",
+
+        "{\"variants\": {\"stable\": {}, \"canary\": {}}}"
+    };
+
+    (void) state;
+
+    for (i = 0; i < 4; i++) {
+        read_plan(&plan[i], least);
+
+        json = parse(docs[i]);
+        ngx_http_gray_plan_bind(&plan[i], json);
+        ngx_http_gray_json_free(json);
+    }
+
+    assert_true(plan[0].id == plan[1].id);
+    assert_true(plan[0].id != plan[2].id);
+    assert_true(plan[0].id != plan[3].id);
+
+    read_plan(&plan[0], least);
+    assert_true(plan[0].id == plan[3].id);
+}
+
+
 /* 32 steps, 8 guards, 12 watches, 8 windows, 4 hooks, the longest names */
 
 static void
@@ -442,6 +483,7 @@ main(void)
         cmocka_unit_test(test_whole),
         cmocka_unit_test(test_least),
         cmocka_unit_test(test_id),
+        cmocka_unit_test(test_bind),
         cmocka_unit_test(test_most),
         cmocka_unit_test(test_time),
         cmocka_unit_test(test_names),
