@@ -24,8 +24,8 @@
 #define FILTER    NGX_HTTP_GRAY_TRIAL_FILTER
 #define BEYOND    4096           /* bytes behind a trial, which are nobody's */
 
-#define KILLS     150
-#define READS     20             /* of each state, at least, while it changes */
+#define KILLS     150            /* at least, */
+#define READS     200            /* and so many states by each reader */
 
 
 typedef struct {
@@ -38,13 +38,22 @@ typedef struct {
 } trial_t;
 
 
+typedef struct {
+    int         stop;            /* one of them has seen what must not be, or
+                                    it is over */
+    uint64_t    read[2];         /* states */
+} readers_t;
+
+
 static void begin(trial_t *t, ngx_uint_t workers, ngx_uint_t filter);
 static void end(trial_t *t);
 static void steer(trial_t *t);
 static void count(trial_t *t, ngx_uint_t worker);
 static ngx_http_gray_sample_t sum(trial_t *t, ngx_uint_t arm);
 static void write_states(ngx_http_gray_trial_t *trial);
-static int read_states(ngx_http_gray_trial_t *trial, int *stop);
+static int read_states(ngx_http_gray_trial_t *trial, readers_t *readers,
+    ngx_uint_t i);
+static ngx_uint_t have_read(readers_t *readers);
 static uint64_t whole(const ngx_http_gray_state_t *state);
 
 
@@ -685,18 +694,19 @@ test_log(void **state)
 static void
 test_killed(void **state)
 {
-    int                    *stop, status;
+    int                     status;
     trial_t                 t;
     pid_t                   writer, reader[2];
     uint64_t                seed, n, last;
+    readers_t              *readers;
     ngx_uint_t              i, k;
     ngx_http_gray_state_t   read;
 
     begin(&t, WORKERS, 0);
 
-    stop = mmap(NULL, sizeof(int), PROT_READ|PROT_WRITE, MAP_ANON|MAP_SHARED,
-                -1, 0);
-    assert_ptr_not_equal(stop, MAP_FAILED);
+    readers = mmap(NULL, sizeof(readers_t), PROT_READ|PROT_WRITE,
+                   MAP_ANON|MAP_SHARED, -1, 0);
+    assert_ptr_not_equal(readers, MAP_FAILED);
 
     for (i = 0; i < 2; i++) {
         reader[i] = fork();
@@ -704,14 +714,14 @@ test_killed(void **state)
 
         if (reader[i] == 0) {
             alarm(120);
-            _exit(read_states(t.trial, stop));
+            _exit(read_states(t.trial, readers, i));
         }
     }
 
     seed = 1;
     last = 0;
 
-    for (k = 0; k < KILLS; k++) {
+    for (k = 0; k < KILLS || !have_read(readers); k++) {
         writer = fork();
         assert_true(writer >= 0);
 
@@ -740,7 +750,7 @@ test_killed(void **state)
         last = n;
     }
 
-    __atomic_store_n(stop, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&readers->stop, 1, __ATOMIC_RELAXED);
 
     for (i = 0; i < 2; i++) {
         assert_int_equal(waitpid(reader[i], &status, 0), reader[i]);
@@ -748,10 +758,10 @@ test_killed(void **state)
         assert_int_equal(WEXITSTATUS(status), 0);
     }
 
-    print_message("# %lu states, %d writers killed\n", (unsigned long) last,
-                  KILLS);
+    print_message("# %lu states, %lu writers killed\n", (unsigned long) last,
+                  (unsigned long) k);
 
-    assert_int_equal(munmap(stop, sizeof(int)), 0);
+    assert_int_equal(munmap(readers, sizeof(readers_t)), 0);
     end(&t);
 }
 
@@ -782,32 +792,41 @@ write_states(ngx_http_gray_trial_t *trial)
 
 
 static int
-read_states(ngx_http_gray_trial_t *trial, int *stop)
+read_states(ngx_http_gray_trial_t *trial, readers_t *readers, ngx_uint_t i)
 {
-    uint64_t               n, before, reads;
+    uint64_t               n, before;
     ngx_http_gray_state_t  state;
 
     before = 0;
-    reads = 0;
 
-    while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
+    while (!__atomic_load_n(&readers->stop, __ATOMIC_RELAXED)) {
         ngx_http_gray_trial_read(trial, &state);
 
         n = whole(&state);
 
-        if (n == (uint64_t) -1) {
+        if (n == (uint64_t) -1 || n < before) {
+            __atomic_store_n(&readers->stop, 1, __ATOMIC_RELAXED);
             return 1;
         }
 
-        if (n < before) {
-            return 2;
+        if (n != before) {
+            (void) __atomic_fetch_add(&readers->read[i], 1, __ATOMIC_RELAXED);
         }
 
-        reads += (n != before);
         before = n;
     }
 
-    return reads < READS * 10 ? 3 : 0;
+    return 0;
+}
+
+
+static ngx_uint_t
+have_read(readers_t *readers)
+{
+    return __atomic_load_n(&readers->stop, __ATOMIC_RELAXED)
+           || (__atomic_load_n(&readers->read[0], __ATOMIC_RELAXED) >= READS
+               && __atomic_load_n(&readers->read[1], __ATOMIC_RELAXED)
+                  >= READS);
 }
 
 
