@@ -37,6 +37,8 @@ static void ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision,
     __attribute__((noinline, cold));
 static ngx_uint_t ngx_http_gray_account_still(
     ngx_http_gray_decision_t *decision);
+static ngx_uint_t ngx_http_gray_account_is(ngx_http_gray_decision_t *decision,
+    ngx_str_t *name);
 static void ngx_http_gray_account_absent(ngx_http_request_t *r,
     ngx_http_gray_decision_t *decision, ngx_http_gray_counts_t *counts);
 static ngx_uint_t ngx_http_gray_account_events(ngx_http_request_t *r);
@@ -370,21 +372,33 @@ ngx_http_gray_account_trial(ngx_http_gray_decision_t *decision,
 static ngx_uint_t
 ngx_http_gray_account_still(ngx_http_gray_decision_t *decision)
 {
-    ngx_str_t                 name;
+    ngx_str_t                 canary, *baseline;
     ngx_http_gray_release_t  *release;
 
     release = decision->release;
 
-    if (decision->arm == NGX_HTTP_GRAY_TRIAL_CANARY) {
-        name.data = (u_char *) release->plan->variant;
-        name.len = ngx_strlen(release->plan->variant);
+    canary.data = (u_char *) release->plan->variant;
+    canary.len = ngx_strlen(release->plan->variant);
 
-    } else {
-        name = ngx_http_gray_rules_baseline(release->rules)->name;
+    if (ngx_http_gray_account_is(decision, &canary)) {
+        return decision->arm == NGX_HTTP_GRAY_TRIAL_CANARY;
     }
 
-    return decision->variant.len == name.len
-           && ngx_memcmp(decision->variant.data, name.data, name.len) == 0;
+    baseline = &ngx_http_gray_rules_baseline(release->rules)->name;
+
+    if (ngx_http_gray_account_is(decision, baseline)) {
+        return decision->arm == NGX_HTTP_GRAY_TRIAL_BASELINE;
+    }
+
+    return decision->arm == NGX_HTTP_GRAY_TRIAL_OTHER;
+}
+
+
+static ngx_uint_t
+ngx_http_gray_account_is(ngx_http_gray_decision_t *decision, ngx_str_t *name)
+{
+    return decision->variant.len == name->len
+           && ngx_memcmp(decision->variant.data, name->data, name->len) == 0;
 }
 
 

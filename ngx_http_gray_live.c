@@ -478,10 +478,22 @@ ngx_http_gray_live_arms(ngx_http_gray_release_t *release,
 
     /* by other weights than the document's, there is nothing to compare */
 
-    if (canary && canary != baseline && !release->world.gone) {
-        canary->arm = NGX_HTTP_GRAY_TRIAL_CANARY;
-        baseline->arm = NGX_HTTP_GRAY_TRIAL_BASELINE;
+    if (canary == NULL || canary == baseline || release->world.gone) {
+        return;
     }
+
+    for (i = 0; plan->split; i++) {
+        variant = ngx_http_gray_rules_variant(release->rules, i);
+
+        if (variant == NULL) {
+            break;
+        }
+
+        variant->arm = NGX_HTTP_GRAY_TRIAL_OTHER;
+    }
+
+    canary->arm = NGX_HTTP_GRAY_TRIAL_CANARY;
+    baseline->arm = NGX_HTTP_GRAY_TRIAL_BASELINE;
 }
 
 

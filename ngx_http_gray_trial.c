@@ -106,6 +106,9 @@ static ngx_http_gray_sample_t *ngx_http_gray_trial_sample(
     ngx_http_gray_trial_t *trial, ngx_uint_t worker, ngx_uint_t arm);
 static ngx_inline uint32_t ngx_http_gray_trial_least(
     ngx_http_gray_trial_t *trial, const ngx_http_gray_trial_request_t *request);
+static void ngx_http_gray_trial_other(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_trial_request_t *request);
 static void ngx_http_gray_trial_judge(ngx_http_gray_trial_t *trial,
     const ngx_http_gray_plan_t *plan,
     const ngx_http_gray_trial_request_t *request,
@@ -472,6 +475,15 @@ ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
         return;
     }
 
+    if (request->arm == NGX_HTTP_GRAY_TRIAL_OTHER) {
+
+        if (request->drawn && request->revision >= from) {
+            ngx_http_gray_trial_other(trial, plan, request);
+        }
+
+        return;
+    }
+
     bad = plan->bad & (ngx_uint_t) 1 << request->code;
 
     /* who did not wait for an answer does not know that all is well */
@@ -514,6 +526,36 @@ ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
 
     if (bad || (is & ~NGX_HTTP_GRAY_TRIAL_CURRENT)) {
         ngx_http_gray_trial_judge(trial, plan, request, sample, hash, is);
+    }
+}
+
+
+/* of neither arm: the key is known from now on */
+
+static void
+ngx_http_gray_trial_other(ngx_http_gray_trial_t *trial,
+    const ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_trial_request_t *request)
+{
+    uint64_t    hash;
+    ngx_uint_t  i;
+
+    if (!plan->split || !plan->key || trial->filter == 0) {
+        return;
+    }
+
+    hash = ngx_http_gray_trial_mix(request->hash);
+
+    if (hash == 0 || (hash & 15)) {
+        return;
+    }
+
+    for (i = 0; i < plan->guards; i++) {
+
+        if (plan->guard[i].kind == NGX_HTTP_GRAY_GUARD_SHARE) {
+            (void) ngx_http_gray_trial_add(trial, plan->guard[i].watch, hash,
+                                           ngx_http_gray_trial_mask(hash));
+        }
     }
 }
 

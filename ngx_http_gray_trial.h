@@ -19,10 +19,15 @@
 #define NGX_HTTP_GRAY_TRIAL_FILTER   131072  /* bytes */
 
 
-/* arms: of a variant, 0 where it is neither */
+/*
+ * Arms: of a variant, 0 where it is neither.  Where the split is looked at, it
+ * matters who else is there: one who comes to the baseline from a variant that
+ * gives up weight is not new.
+ */
 
 #define NGX_HTTP_GRAY_TRIAL_BASELINE  1
 #define NGX_HTTP_GRAY_TRIAL_CANARY    2
+#define NGX_HTTP_GRAY_TRIAL_OTHER     3
 
 
 /*

@@ -617,6 +617,75 @@ test_split(void **state)
 }
 
 
+/* who was at a third variant is not new at the baseline, and counts nowhere */
+
+static void
+test_others(void **state)
+{
+    trial_t                  t;
+    uint64_t                 seed, keys, new;
+    ngx_uint_t               i, turn;
+
+    ngx_http_gray_sample_t   seen;
+
+    static const ngx_http_gray_sample_t  nothing;
+
+    begin(&t, WORKERS, 1);
+    (void) add_guard(&t.plan, "errors", NGX_HTTP_GRAY_GUARD_RELATIVE);
+    (void) add_guard(&t.plan, "split", NGX_HTTP_GRAY_GUARD_SHARE);
+    t.plan.key = 1;
+    steer(&t);
+
+    keys = 0;
+
+    /* by a rule, by a revision of before, and then as is to be known */
+
+    for (turn = 0; turn < 3; turn++) {
+        t.request.arm = NGX_HTTP_GRAY_TRIAL_OTHER;
+        t.request.drawn = (turn != 0);
+        t.request.revision = (turn == 1) ? 9 : 10;
+        seed = turn + 1;
+
+        for (i = 0; i < 16000; i++) {
+            t.request.hash = draw(&seed);
+            count(&t, 0);
+        }
+
+        for (i = NGX_HTTP_GRAY_TRIAL_BASELINE;
+             turn == 0 && i <= NGX_HTTP_GRAY_TRIAL_CANARY;
+             i++)
+        {
+            seen = sum(&t, i);
+            assert_memory_equal(&seen, &nothing, sizeof(seen));
+        }
+
+        t.request.arm = NGX_HTTP_GRAY_TRIAL_BASELINE;
+        t.request.drawn = 1;
+        t.request.revision = 10;
+        seed = turn + 1;
+
+        for (i = 0; i < 16000; i++) {
+            t.request.hash = draw(&seed);
+            count(&t, 0);
+        }
+
+        new = sum(&t, NGX_HTTP_GRAY_TRIAL_BASELINE).keys - keys;
+        keys += new;
+
+        if (turn < 2) {
+            assert_true(new > 850 && new < 1150);
+
+        } else {
+            assert_int_equal(new, 0);
+        }
+    }
+
+    assert_true(sum(&t, NGX_HTTP_GRAY_TRIAL_BASELINE).bad[0] > 47000);
+
+    end(&t);
+}
+
+
 /* the last events are kept, all are numbered, and hooks go forward only */
 
 static void
@@ -861,6 +930,7 @@ main(void)
         cmocka_unit_test(test_filter),
         cmocka_unit_test(test_thinned),
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_others),
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_killed)
     };
