@@ -48,6 +48,8 @@ my %faults = (
     late      => [ 'hanging', 'what hung in the step before counts in this' ],
     enough    => [ 'rare', 'what is bad is promoted for lack of evidence' ],
     keys      => [ 'sticky', 'one unlucky user is a hundred bad requests' ],
+    others    => [ 'split-of-three', 'who comes from a third variant is new' ],
+    blind     => [ 'split-third-50', 'users are lost, and nobody sees it' ],
 );
 
 for my $fault (sort keys %faults) {

@@ -18,7 +18,7 @@ $(shell mkdir -p $(OUT) $(dir $(CORE)))
 
 all: $(patsubst %,$(OUT)/%,$(PROGRAMS))
 
-.SECONDARY:
+.SECONDARY: $(patsubst %,$(OUT)/%.o,$(PROGRAMS))
 
 $(OUT)/ngx_http_gray_%.o: ngx_http_gray_%.c util/parts.mk
 	$(CC) $(CFLAGS) $(GRAY) $(INCS) -MMD -c -o $@ $<

@@ -14,6 +14,8 @@
  * threshold  a guard fires at a tenth of what it takes
  * late       what was decided in the step before counts in this one
  * keys       of a key all requests count
+ * others     who comes to the baseline from a third variant is new
+ * blind      what comes of the split is what was meant to
  * enough     evidence always suffices to go on
  */
 
@@ -34,6 +36,10 @@ double __wrap_ngx_http_gray_evidence_relative(
     ngx_http_gray_evidence_t *evidence,
     const ngx_http_gray_evidence_counts_t *counts, double ratio, double floor,
     ngx_uint_t moved);
+double __real_ngx_http_gray_evidence_share(ngx_http_gray_evidence_t *evidence,
+    const ngx_http_gray_evidence_counts_t *counts, ngx_uint_t moved);
+double __wrap_ngx_http_gray_evidence_share(ngx_http_gray_evidence_t *evidence,
+    const ngx_http_gray_evidence_counts_t *counts, ngx_uint_t moved);
 void __real_ngx_http_gray_guards_tick(const ngx_http_gray_plan_t *plan,
     ngx_http_gray_guards_t *guards, const ngx_http_gray_guards_tick_t *tick,
     ngx_http_gray_guards_verdict_t *verdict);
@@ -61,6 +67,24 @@ __wrap_ngx_http_gray_evidence_relative(ngx_http_gray_evidence_t *evidence,
     return __real_ngx_http_gray_evidence_relative(evidence, counts, ratio,
                                            sim_broken()->floor ? 0 : floor,
                                            moved);
+}
+
+
+double
+__wrap_ngx_http_gray_evidence_share(ngx_http_gray_evidence_t *evidence,
+    const ngx_http_gray_evidence_counts_t *counts, ngx_uint_t moved)
+{
+    double                            n;
+    ngx_http_gray_evidence_counts_t   seen;
+
+    seen = *counts;
+    n = counts->canary + counts->baseline;
+
+    if (sim_broken()->blind && n > 0) {
+        seen.share = counts->canary / n;
+    }
+
+    return __real_ngx_http_gray_evidence_share(evidence, &seen, moved);
 }
 
 
@@ -111,6 +135,8 @@ sim_break(const char *name)
         { "threshold", &sim_state()->threshold },
         { "late", &sim_state()->late },
         { "keys", &sim_state()->keys },
+        { "others", &sim_state()->others },
+        { "blind", &sim_state()->blind },
         { "enough", &sim_state()->enough }
     };
 

@@ -18,6 +18,7 @@
 
 
 #define RAMP   { 5, 10, 20, 40, 60, 80, 95 }
+#define ALL    { 1, 5, 10, 25, 50, 100 }
 
 /* nothing is to be said of time; nor are there nats to be waited for */
 #define NONE   0, 0, 0, 0, 0
@@ -98,7 +99,7 @@ const sim_row_t  sim_rows[] = {
       10000, 500, 2200, 0.01, NONE },
 
     { "sticky", "sticky, 1 to 100 requests a user, by keys",
-      100, { { 0, 0.01, 0.01 } }, 0, 1, { 0, 0, 0, 0, 0 },
+      100, { { 0, 0.01, 0.01 } }, 0, SIM_STICKY, { 0, 0, 0, 0, 0 },
       RAMP, 300, 1.25, 0.0005, 2,
       5000, 300, 2200, 0.01, NONE },
 
@@ -136,7 +137,42 @@ const sim_row_t  sim_rows[] = {
     { "tail", "3% of requests 500 ms slower",
       100, { { 0, 0.001, 0.001 } }, 0, 0, { 50, 0.5, 0, 0.03, 500 },
       { 5 }, 0, 1.25, 0.0005, 3,
-      3000, 300, 3600, -1, 0, 110, 0, 0, 0 }
+      3000, 300, 3600, -1, 0, 110, 0, 0, 0 },
+
+    { "split", "a crowd, split as the weights say, 1 to 100%",
+      100, { { 0, 0, 0 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
+      ALL, 300, 1.25, 0.0005, 2,
+      10000, 300, 2200, 0.01, NONE },
+
+    { "split-hanging", "the same, every fifth request hangs for 60 s",
+      100, { { 0, 0, 0 } }, 60, SIM_CROWD, { 0, 0, 0, 0, 0 },
+      ALL, 300, 1.25, 0.0005, 2,
+      10000, 300, 2200, 0.01, NONE },
+
+    { "split-of-three", "a third variant's weight goes from 20 to 10",
+      100, { { 0, 0, 0 } }, 0, SIM_CROWD_OF_THREE, { 0, 0, 0, 0, 0 },
+      { 1, 5, 10, 25, 50 }, 300, 1.25, 0.0005, 2,
+      10000, 300, 2200, 0.01, NONE },
+
+    { "split-third-10", "a third of the canary's users are lost, at 10",
+      400, { { 0, 0, 0.3333 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
+      { 10 }, 0, 1.25, 0.0005, 2,
+      1000, 20, 7200, -1, 0, 500, 0, 0, 0 },
+
+    { "split-third-50", "the same at 50",
+      400, { { 0, 0, 0.3333 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
+      { 50 }, 0, 1.25, 0.0005, 2,
+      1000, 20, 7200, -1, 0, 500, 0, 0, 0 },
+
+    { "split-tenth-10", "a tenth is, at 10",
+      400, { { 0, 0, 0.1 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
+      { 10 }, 0, 1.25, 0.0005, 2,
+      300, 0, 36000, -1, 0, 5000, 0, 0, 0 },
+
+    { "split-tenth-50", "the same at 50",
+      400, { { 0, 0, 0.1 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
+      { 50 }, 0, 1.25, 0.0005, 2,
+      1000, 10, 36000, -1, 0, 5000, 0, 0, 0 }
 };
 
 

@@ -21,6 +21,16 @@
 #define SIM_PHASES    4
 #define SIM_HANG      60        /* s, the longest */
 #define SIM_VALUES    40000     /* ms */
+#define SIM_ALL       NGX_HTTP_GRAY_STAGE_ALL
+
+
+/* users: none, each request by itself; or keys */
+
+enum {
+    SIM_STICKY = 1,             /* of 1 to 100 requests, and errors */
+    SIM_CROWD,                  /* who come back; the split is watched */
+    SIM_CROWD_OF_THREE          /* with a third variant, whose weight is set */
+};
 
 
 /* from a second on: the part of requests that are bad */
@@ -52,7 +62,7 @@ typedef struct {
     double       rate;          /* requests a second */
     sim_phase_t  phase[SIM_PHASES];
     double       hang;          /* s that it takes for a request to be bad */
-    ngx_uint_t   users;         /* sticky ones, of 1 to 100 requests */
+    ngx_uint_t   users;         /* SIM_STICKY ... */
     sim_times_t  times;
 
     /* the plan */
@@ -71,7 +81,8 @@ typedef struct {
 
     double       most;          /* a part of runs that may be rolled back, or,
                                    with info, promoted; -1: all must be rolled
-                                   back, since this second: */
+                                   back, since this second; with a crowd read
+                                   paused for rolled back: */
     double       since;
     double       median;        /* s at most */
     double       p95;           /* s, likewise, or 0 */
@@ -116,11 +127,14 @@ typedef struct {
     ngx_uint_t   threshold;
     ngx_uint_t   late;
     ngx_uint_t   keys;
+    ngx_uint_t   others;
+    ngx_uint_t   blind;
     ngx_uint_t   enough;
 } sim_broken_t;
 
 
 typedef struct sim_users_s  sim_users_t;
+typedef struct sim_crowd_s  sim_crowd_t;
 
 
 /* arms: 0 the baseline, 1 the canary */
@@ -150,6 +164,7 @@ typedef struct {
 
     double                   part[2][NGX_HTTP_GRAY_HISTOGRAM];
     sim_users_t             *users;
+    sim_crowd_t             *crowd;         /* or NULL */
 } sim_world_t;
 
 
@@ -165,6 +180,16 @@ ngx_uint_t sim_break(const char *name);
 void sim_open(sim_world_t *world, const sim_row_t *row, random_t *random);
 void sim_run(sim_world_t *world, sim_run_t *run);
 void sim_close(sim_world_t *world);
+
+/* the crowd of a world: crowd.c */
+void sim_crowd_open(sim_world_t *world);
+void sim_crowd_close(sim_world_t *world);
+void sim_crowd_begin(sim_world_t *world);
+void sim_crowd_steer(sim_world_t *world,
+    const ngx_http_gray_outcomes_t *outcomes);
+double sim_crowd_filled(sim_world_t *world);
+uint32_t sim_crowd_third(sim_world_t *world);
+void sim_crowd(sim_world_t *world, const sim_phase_t *phase);
 
 /* prints how long rollouts take */
 void sim_pace(void);

@@ -8,7 +8,7 @@
  * The world of a rollout: requests come, a document has weights, and what is
  * counted is counted as the module does.  Relative guards count what was
  * decided by a revision of the present step, absolute ones all; of a key that
- * is bad the first request counts, once in a rollout.
+ * is bad the first request counts, once in a rollout.  A crowd is in crowd.c.
  */
 
 
@@ -19,7 +19,6 @@
 
 #define SIM_USERS   4096
 #define SIM_LONGEST 100
-#define SIM_ALL     NGX_HTTP_GRAY_STAGE_ALL
 
 
 /* the watches of the plan */
@@ -43,8 +42,10 @@ struct sim_users_s {
 static void sim_plan(sim_world_t *world);
 static void sim_guard(ngx_http_gray_plan_t *plan, const char *name,
     ngx_http_gray_guard_e kind, ngx_uint_t watches);
+static ngx_uint_t sim_over(sim_world_t *world, sim_run_t *run);
 static void sim_tick(sim_world_t *world, ngx_http_gray_outcomes_t *outcomes,
     ngx_uint_t start);
+static void sim_document(sim_world_t *world, ngx_http_gray_world_t *seen);
 static void sim_traffic(sim_world_t *world);
 static void sim_requests(sim_world_t *world, const sim_phase_t *phase);
 static void sim_hung(sim_world_t *world, const sim_phase_t *phase);
@@ -75,12 +76,20 @@ sim_open(sim_world_t *world, const sim_row_t *row, random_t *random)
     if (world->users == NULL) {
         abort();
     }
+
+    if (row->users >= SIM_CROWD) {
+        sim_crowd_open(world);
+    }
 }
 
 
 void
 sim_close(sim_world_t *world)
 {
+    if (world->crowd) {
+        sim_crowd_close(world);
+    }
+
     free(world->users);
 }
 
@@ -105,6 +114,10 @@ sim_run(sim_world_t *world, sim_run_t *run)
     world->users->n = 0;
 
     sim_plan(world);
+
+    if (world->crowd) {
+        sim_crowd_begin(world);
+    }
 
     run->ours = INFINITY;
     run->peeking = INFINITY;
@@ -131,21 +144,34 @@ sim_run(sim_world_t *world, sim_run_t *run)
 
         sim_tick(world, &outcomes, 0);
 
-        if (world->state.stage == NGX_HTTP_GRAY_STAGE_ROLLED_BACK) {
-            run->ours = world->now - row->since;
-            break;
-        }
-
-        if (!ngx_http_gray_stage_active(&world->state)
-            || (world->max_hold > 0
-                && world->state.stage == NGX_HTTP_GRAY_STAGE_PAUSED))
-        {
+        if (sim_over(world, run)) {
             break;
         }
     }
 
     run->promoted = (world->state.stage == NGX_HTTP_GRAY_STAGE_SUCCEEDED);
     run->served = (double) (world->sample[1].bad[ABSOLUTE] - before);
+}
+
+
+/* the guard of the split pauses, and so does a filter of keys that is full */
+
+static ngx_uint_t
+sim_over(sim_world_t *world, sim_run_t *run)
+{
+    ngx_uint_t  paused;
+
+    paused = (world->state.stage == NGX_HTTP_GRAY_STAGE_PAUSED);
+
+    if (world->state.stage == NGX_HTTP_GRAY_STAGE_ROLLED_BACK
+        || (world->crowd && paused))
+    {
+        run->ours = world->now - world->row->since;
+        return 1;
+    }
+
+    return !ngx_http_gray_stage_active(&world->state)
+           || (world->max_hold > 0 && paused);
 }
 
 
@@ -164,14 +190,13 @@ sim_tick(sim_world_t *world, ngx_http_gray_outcomes_t *outcomes,
 
     seen.now = (uint64_t) (world->now * 1000) + 1000;
     seen.time = (int64_t) world->now;
-    seen.revision = world->revision;
     seen.enabled = 1;
-    seen.weight = world->weight;
-    seen.rest = SIM_ALL - world->weight;
     seen.testers = "";
     seen.canary = &world->sample[1];
     seen.baseline = &world->sample[0];
     seen.times = world->times;
+
+    sim_document(world, &seen);
 
     if (start) {
         (void) ngx_http_gray_stage_command(&world->plan, &world->state, &seen,
@@ -185,11 +210,27 @@ sim_tick(sim_world_t *world, ngx_http_gray_outcomes_t *outcomes,
         world->weight = world->state.weight;
         world->revision++;
 
-        seen.weight = world->weight;
-        seen.rest = SIM_ALL - world->weight;
-        seen.revision = world->revision;
+        sim_document(world, &seen);
 
         ngx_http_gray_stage_tick(&world->plan, &world->state, &seen, outcomes);
+    }
+
+    if (world->crowd) {
+        sim_crowd_steer(world, outcomes);
+    }
+}
+
+
+static void
+sim_document(sim_world_t *world, ngx_http_gray_world_t *seen)
+{
+    seen->revision = world->revision;
+    seen->weight = world->weight;
+    seen->rest = SIM_ALL - world->weight;
+
+    if (world->crowd) {
+        seen->rest -= sim_crowd_third(world);
+        seen->filled = sim_crowd_filled(world);
     }
 }
 
@@ -210,7 +251,7 @@ sim_plan(sim_world_t *world)
     strcpy(plan->variant, "canary");
 
     plan->id = 1;
-    plan->key = row->users;
+    plan->key = (row->users != 0);
     plan->alpha = 0.01;
     plan->detect_ratio = 3;
     plan->info_nats = row->info;
@@ -248,6 +289,12 @@ sim_plan(sim_world_t *world)
         for (k = 0; k < 3; k++) {
             plan->guard[2].quantile[k] = quantiles[k];
         }
+    }
+
+    if (row->users >= SIM_CROWD) {
+        sim_guard(plan, "split", NGX_HTTP_GRAY_GUARD_SHARE, 1);
+        plan->guard[plan->guards - 1].action = NGX_HTTP_GRAY_PLAN_PAUSE;
+        plan->split = 1;
     }
 }
 
@@ -293,6 +340,11 @@ sim_traffic(sim_world_t *world)
     const sim_phase_t  *phase;
 
     phase = sim_phase(world->row, world->now);
+
+    if (world->crowd) {
+        sim_crowd(world, phase);
+        return;
+    }
 
     if (world->row->users) {
         sim_users(world, phase);
