@@ -97,9 +97,13 @@ my $tormentor = Torture::Tormentor->new(
 $tormentor->start;
 die "nginx does not start\n" if $tormentor->{failed};
 
-# descriptors of each, before there is a connection
+# descriptors of each, before there is a connection; workers take their name last
 
 my (@lives, %journal, @free);
+
+wait_until(sub {
+    return current($t->found_masters) == $Torture::Nginx::workers;
+}) or die "workers do not start\n";
 
 my %quiet = measure();
 
