@@ -27,8 +27,12 @@
  * all of one word: it holds no key, cannot be asked for one, and is right but
  * for the chance that it takes a new key for an old one, less than 1 in 16
  * while it is not half full; that happens to both arms alike.  For the split,
- * new keys are counted of a sixteenth of all, lest they fill it, and likewise
- * slow ones for quantiles, once a quarter of it is full.
+ * new keys are counted of a sixteenth of all, and once a quarter of it is full,
+ * of less of these, and of slow ones for quantiles, lest they fill it.
+ *
+ * Whom another variant had is not new either.  Where such a variant loses
+ * weight, all of its keys come to one arm, and none to the other: were they
+ * counted, the split would be off though nothing is wrong.
  */
 
 
@@ -118,6 +122,8 @@ static void ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
     const ngx_http_gray_guard_t *guard,
     const ngx_http_gray_trial_request_t *request,
     ngx_http_gray_sample_t *sample, uint64_t hash, uint64_t mask);
+static ngx_uint_t ngx_http_gray_trial_new(ngx_http_gray_trial_t *trial,
+    ngx_uint_t watch, uint64_t hash, uint64_t mask);
 static ngx_uint_t ngx_http_gray_trial_thinned(ngx_http_gray_trial_t *trial,
     uint64_t hash);
 static ngx_inline ngx_uint_t ngx_http_gray_trial_first(
@@ -553,7 +559,7 @@ ngx_http_gray_trial_other(ngx_http_gray_trial_t *trial,
     for (i = 0; i < plan->guards; i++) {
 
         if (plan->guard[i].kind == NGX_HTTP_GRAY_GUARD_SHARE) {
-            (void) ngx_http_gray_trial_add(trial, plan->guard[i].watch, hash,
+            (void) ngx_http_gray_trial_new(trial, plan->guard[i].watch, hash,
                                            ngx_http_gray_trial_mask(hash));
         }
     }
@@ -599,7 +605,7 @@ ngx_http_gray_trial_judge(ngx_http_gray_trial_t *trial,
             }
 
         } else if ((is & NGX_HTTP_GRAY_TRIAL_SAMPLED)
-                   && ngx_http_gray_trial_add(trial, guard->watch, hash, mask))
+                   && ngx_http_gray_trial_new(trial, guard->watch, hash, mask))
         {
             ngx_http_gray_trial_inc(&sample->keys);
         }
@@ -652,8 +658,23 @@ ngx_http_gray_trial_slow(ngx_http_gray_trial_t *trial,
 
 
 /*
- * Of a quantile many keys are slow, if it is the median every other one: there
- * are to be fewer of them while the filter fills, of both arms alike.
+ * A key of the sixteenth, for the split, that has not come before.  It is
+ * thinned by bits of the hash of which neither its word nor its mask is made.
+ */
+
+static ngx_uint_t
+ngx_http_gray_trial_new(ngx_http_gray_trial_t *trial, ngx_uint_t watch,
+    uint64_t hash, uint64_t mask)
+{
+    return ngx_http_gray_trial_thinned(trial, hash >> 22)
+           && ngx_http_gray_trial_add(trial, watch, hash, mask);
+}
+
+
+/*
+ * Of a quantile many keys are slow, if it is the median every other one, and
+ * all keys are new once: there are to be fewer of them while the filter fills,
+ * of both arms alike.
  */
 
 static ngx_uint_t

@@ -520,13 +520,16 @@ test_filter(void **state)
 }
 
 
-/* slow keys fill the filter less and less; errors are counted all the same */
+/*
+ * Slow keys, and new ones, fill the filter less and less; errors are counted
+ * all the same.
+ */
 
 static void
 test_thinned(void **state)
 {
     trial_t                 t;
-    uint64_t                seed, slow, bad;
+    uint64_t                seed, slow, bad, keys;
     ngx_uint_t              i, k, n;
     ngx_http_gray_guard_t  *guard;
 
@@ -543,6 +546,7 @@ test_thinned(void **state)
         begin(&t, WORKERS, 1);
         (void) add_guard(&t.plan, "errors", NGX_HTTP_GRAY_GUARD_RELATIVE);
         guard = add_guard(&t.plan, "latency", NGX_HTTP_GRAY_GUARD_LATENCY);
+        (void) add_guard(&t.plan, "split", NGX_HTTP_GRAY_GUARD_SHARE);
         t.plan.key = 1;
         steer(&t);
 
@@ -570,6 +574,24 @@ test_thinned(void **state)
         assert_true((double) slow / n < stages[k].part * 1.4 + 1e-9);
         assert_true((double) slow / n > stages[k].part * 0.6);
         assert_true((double) bad / n > 0.9);
+
+        /* of a sixteenth of all that are new it is that part */
+
+        t.request.code = NGX_HTTP_GRAY_2XX;
+        t.request.header = 10;
+        keys = sum(&t, NGX_HTTP_GRAY_TRIAL_CANARY).keys;
+        n = k ? 1000000 : 100000;
+
+        for (i = 0; i < n; i++) {
+            t.request.hash = draw(&seed);
+            count(&t, 0);
+        }
+
+        keys = sum(&t, NGX_HTTP_GRAY_TRIAL_CANARY).keys - keys;
+
+        assert_true((double) keys * 16 / n < stages[k].part * 1.4);
+        assert_true((double) keys * 16 / n > stages[k].part * 0.6);
+        assert_true(ngx_http_gray_trial_filled(t.trial) < 0.5);
 
         end(&t);
     }
