@@ -42,24 +42,25 @@ ok($rows{$_}, $_) for sort keys %rows;
 # what each fault does
 
 my %faults = (
-    floor     => [ 'floor', 'a canary under the floor is rolled back' ],
-    restart   => [ 'late', 'what goes wrong after an hour takes long' ],
-    threshold => [ 'limit-1.25', 'canaries at the limit are rolled back' ],
-    late      => [ 'hanging', 'what hung in the step before counts in this' ],
-    enough    => [ 'rare', 'what is bad is promoted for lack of evidence' ],
-    keys      => [ 'sticky', 'one unlucky user is a hundred bad requests' ],
-    others    => [ 'split-of-three', 'who comes from a third variant is new' ],
-    blind     => [ 'split-third-50', 'users are lost, and nobody sees it' ],
+    floor     => [ 'a canary under the floor is rolled back', 'floor' ],
+    restart   => [ 'what goes wrong after an hour takes long', 'late' ],
+    threshold => [ 'canaries at the limit are rolled back', 'limit-1.25' ],
+    late      => [ 'what hung in the step before counts in this', 'hanging',
+                   'split-hanging' ],
+    enough    => [ 'what is bad is promoted for lack of evidence', 'rare' ],
+    keys      => [ 'one user is a hundred', 'sticky', 'split' ],
+    others    => [ 'who comes from a third variant is new', 'split-of-three' ],
+    blind     => [ 'users are lost, and nobody sees it', 'split-third-50' ],
 );
 
 for my $fault (sort keys %faults) {
-    my ($row, $what) = @{ $faults{$fault} };
+    my ($what, @tell) = @{ $faults{$fault} };
 
-    $out = qx($sim --break=$fault $row);
+    $out = qx($sim --break=$fault @tell);
     %rows = rows($out);
 
     is($? >> 8, 1, "$fault: $what") or diag($out);
-    is_deeply(\%rows, { $row => 0 }, "$fault: row \"$row\" tells")
+    is_deeply(\%rows, { map { $_ => 0 } @tell }, "$fault: @tell: it tells")
         or diag($out);
 }
 

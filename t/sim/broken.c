@@ -13,7 +13,7 @@
  * restart    all capital is put in at the first tick
  * threshold  a guard fires at a tenth of what it takes
  * late       what was decided in the step before counts in this one
- * keys       of a key all requests count
+ * keys       of a key all requests count; of a crowd, one each second
  * others     who comes to the baseline from a third variant is new
  * blind      what comes of the split is what was meant to
  * enough     evidence always suffices to go on

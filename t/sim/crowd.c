@@ -9,7 +9,7 @@
  * by the module's own code, with its filter of keys.  Some are new, the others
  * have been there before: in this step, in an earlier one, or before there was
  * a rollout.  What is bad in a phase of the row is the part of the users of an
- * arm that never reach it.  With hang, every fifth request takes so long.
+ * arm that never reach it.  With hang, every other request takes so long.
  */
 
 
@@ -21,7 +21,7 @@
 
 #define SIM_KNOWN   16384       /* users who may come back, the last ones */
 #define SIM_FRESH   0.25        /* the part of requests that new ones make */
-#define SIM_SLOW    0.2         /* and that of those that hang */
+#define SIM_SLOW    0.5         /* and that of those that hang */
 
 #define SIM_THIRD   (SIM_ALL / 5)
 #define SIM_GIVES   1250        /* s, after which it has but half of that */
@@ -118,7 +118,7 @@ sim_crowd_begin(sim_world_t *world)
 void
 sim_crowd_steer(sim_world_t *world, const ngx_http_gray_outcomes_t *outcomes)
 {
-    if (outcomes->forget) {
+    if (outcomes->forget || sim_broken()->keys) {
         ngx_http_gray_trial_forget(world->crowd->trial);
     }
 

@@ -142,37 +142,42 @@ const sim_row_t  sim_rows[] = {
     { "split", "a crowd, split as the weights say, 1 to 100%",
       100, { { 0, 0, 0 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
       ALL, 300, 1.25, 0.0005, 2,
-      10000, 300, 2200, 0.01, NONE },
+      10000, 200, 2200, 0.01, NONE },
 
-    { "split-hanging", "the same, every fifth request hangs for 60 s",
+    { "split-hanging", "half of its requests hang for 60 s, weight 40 to 5",
       100, { { 0, 0, 0 } }, 60, SIM_CROWD, { 0, 0, 0, 0, 0 },
-      ALL, 300, 1.25, 0.0005, 2,
-      10000, 300, 2200, 0.01, NONE },
+      { 40, 5, 40, 5 }, 300, 1.25, 0.0005, 2,
+      5000, 100, 1300, 0.01, NONE },
 
-    { "split-of-three", "a third variant's weight goes from 20 to 10",
+    { "split-of-three", "a third variant's weight is set from 20 to 10%",
       100, { { 0, 0, 0 } }, 0, SIM_CROWD_OF_THREE, { 0, 0, 0, 0, 0 },
       { 1, 5, 10, 25, 50 }, 300, 1.25, 0.0005, 2,
-      10000, 300, 2200, 0.01, NONE },
+      5000, 100, 2200, 0.01, NONE },
 
-    { "split-third-10", "a third of the canary's users are lost, at 10",
+    { "split-many", "a crowd with 1500 new users a second",
+      6000, { { 0, 0, 0 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
+      ALL, 300, 1.25, 0.0005, 2,
+      500, 2, 2200, 0.01, NONE },
+
+    { "split-third-10", "a third of the canary's users are lost, at 10%",
       400, { { 0, 0, 0.3333 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
       { 10 }, 0, 1.25, 0.0005, 2,
-      1000, 20, 7200, -1, 0, 500, 0, 0, 0 },
+      1000, 20, 7200, -1, 0, 120, 400, 0, 0 },
 
-    { "split-third-50", "the same at 50",
+    { "split-third-50", "the same at 50%",
       400, { { 0, 0, 0.3333 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
       { 50 }, 0, 1.25, 0.0005, 2,
-      1000, 20, 7200, -1, 0, 500, 0, 0, 0 },
+      1000, 20, 7200, -1, 0, 30, 70, 0, 0 },
 
-    { "split-tenth-10", "a tenth is, at 10",
+    { "split-tenth-10", "a tenth is, at 10%",
       400, { { 0, 0, 0.1 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
       { 10 }, 0, 1.25, 0.0005, 2,
-      300, 0, 36000, -1, 0, 5000, 0, 0, 0 },
+      200, 0, 36000, -1, 0, 2900, 6000, 0, 0 },
 
-    { "split-tenth-50", "the same at 50",
+    { "split-tenth-50", "the same at 50%",
       400, { { 0, 0, 0.1 } }, 0, SIM_CROWD, { 0, 0, 0, 0, 0 },
       { 50 }, 0, 1.25, 0.0005, 2,
-      1000, 10, 36000, -1, 0, 5000, 0, 0, 0 }
+      500, 5, 36000, -1, 0, 1000, 2100, 0, 0 }
 };
 
 
