@@ -343,11 +343,11 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     decision->mark = variant->mark;
     decision->arm = variant->arm;
     decision->hash = outcome->hash;
-    decision->live = NULL;
     decision->ahead = ngx_http_gray_request_ahead(ngx_timeofday());
     decision->used = 0;
     decision->counted = 0;
     decision->inner = 0;
+    decision->live = NULL;
     decision->passes = NULL;
 
     /* name, a NUL, and the upstream's name lie in one piece */

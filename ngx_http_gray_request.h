@@ -81,7 +81,6 @@ struct ngx_http_gray_decision_s {
     uint64_t                        mark;
     ngx_uint_t                      arm;         /* of a rollout, or 0 */
     uint64_t                        hash;        /* of the key, or 0 */
-    uint32_t                       *live;        /* NULL: not as that */
     ngx_msec_int_t                  ahead;       /* the clock of the day, when
                                                     it was made */
 
@@ -96,6 +95,8 @@ struct ngx_http_gray_decision_s {
     unsigned                        inner:1;     /* asked for by a rule of
                                                     the release itself */
 
+    uint32_t                       *live;        /* NULL: not counted as
+                                                    live */
     ngx_http_gray_passed_t         *passes;      /* in order, or NULL */
     ngx_http_gray_passed_t          pass;        /* the first of them */
 
