@@ -333,16 +333,16 @@ ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
 
     variant = outcome->variant;
 
-    decision->release = release;
     decision->peer = variant->peer;
     decision->fallback = variant->fallback;
+    decision->release = release;
     decision->bucket = outcome->bucket;
+    decision->hash = outcome->hash;
     decision->revision = release->revision;
     decision->reason = outcome->reason;
     decision->slot = variant->slot;
     decision->mark = variant->mark;
     decision->arm = variant->arm;
-    decision->hash = outcome->hash;
     decision->ahead = ngx_http_gray_request_ahead(ngx_timeofday());
     decision->used = 0;
     decision->counted = 0;

@@ -62,15 +62,18 @@ struct ngx_http_gray_passed_s {
 
 typedef struct ngx_http_gray_decision_s  ngx_http_gray_decision_t;
 
+/* what is copied together lies together, in the order that it comes from */
+
 struct ngx_http_gray_decision_s {
-    ngx_http_gray_release_t        *release;
     ngx_http_upstream_srv_conf_t   *peer;        /* NULL in a switch */
     ngx_http_upstream_srv_conf_t   *fallback;    /* or NULL */
+    ngx_http_gray_release_t        *release;
 
     ngx_str_t                       variant;
     ngx_str_t                       upstream;
     ngx_str_t                       rule;
     ngx_int_t                       bucket;      /* -1: none was drawn */
+    uint64_t                        hash;        /* of the key, or 0 */
     uint64_t                        revision;
     ngx_http_gray_reason_e          reason;
 
@@ -80,7 +83,6 @@ struct ngx_http_gray_decision_s {
     ngx_uint_t                      rule_slot;   /* if there is a rule */
     uint64_t                        mark;
     ngx_uint_t                      arm;         /* of a rollout, or 0 */
-    uint64_t                        hash;        /* of the key, or 0 */
     ngx_msec_int_t                  ahead;       /* the clock of the day, when
                                                     it was made */
 
