@@ -28,6 +28,8 @@ my @steps = ({ weight => 5 }, { weight => 20 }, { weight => 100 });
 # -- nobody comes
 
 my %of = map { $_ => $r->of($_) } @others;
+my $late = qr/[3-9]/;           # a tick comes later where the machine is busy
+my $unknown = 'and without it nothing is promoted';
 my %quiet = (steps => \@steps, hold => '1s', max_hold => '3s');
 
 $of{pausing}->begin(%quiet);
@@ -42,8 +44,9 @@ is($is->{next}{waits_for}, 'requests', '... for requests');
 $is = $of{pausing}->becomes('paused');
 
 is($is->{cause}, 'inconclusive', '... until max_hold, and is paused');
-is($is->{reason}, 'not enough evidence in step 1 after 3 s, 0 requests',
-   '... as it says');
+like($is->{reason},
+     qr/^not enough evidence in step 1 after $late s, 0 requests$/,
+     '... as it says');
 is($of{pausing}->weight, 5, '... at its step');
 
 $is = $of{failing}->becomes('rolled_back');
@@ -57,9 +60,9 @@ is($is->{cause}, 'inconclusive', '... or goes on');
 
 $is = $of{going}->becomes('paused');
 
-is($is->{reason}, 'not enough evidence in step 2 after 3 s, 0 requests, '
-                  . 'and without it nothing is promoted',
-   '... but not to all, nor to be the baseline');
+like($is->{reason},
+     qr/^not enough evidence in step 2 after $late s, 0 requests, $unknown$/,
+     '... but not to all, nor to be the baseline');
 is($of{going}->weight, 20, '... and keeps what it had');
 
 # who goes on has as much time again
