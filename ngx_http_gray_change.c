@@ -15,6 +15,7 @@
 #include "ngx_http_gray_patch.h"
 #include "ngx_http_gray_record.h"
 #include "ngx_http_gray_reply.h"
+#include "ngx_http_gray_rollout.h"
 
 
 #define NGX_HTTP_GRAY_CHANGE_PAUSE    2       /* ms */
@@ -659,6 +660,10 @@ ngx_http_gray_change_written(ngx_http_gray_change_t *change, ngx_int_t rc)
     switch (rc) {
 
     case NGX_OK:
+
+        /* who reads the rollout next sees what has come of that */
+
+        ngx_http_gray_rollout_tick(change->release, r->connection->log);
         break;
 
     case NGX_AGAIN:

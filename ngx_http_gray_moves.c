@@ -266,7 +266,7 @@ ngx_http_gray_move_withdraw(ngx_http_gray_staging_t *st)
 
     state = st->state;
 
-    if (state->wish != NGX_HTTP_GRAY_WISH_WEIGHT) {
+    if (state->wish == NGX_HTTP_GRAY_WISH_NONE) {
         return;
     }
 

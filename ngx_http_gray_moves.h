@@ -64,7 +64,7 @@ void ngx_http_gray_move_abort(ngx_http_gray_staging_t *st,
 void ngx_http_gray_move_wish(ngx_http_gray_staging_t *st,
     ngx_http_gray_wish_e wish, uint32_t weight);
 
-/* a weight that is not there yet is no longer wished for */
+/* what is not there yet is no longer wished for */
 void ngx_http_gray_move_withdraw(ngx_http_gray_staging_t *st);
 
 /* another sub-state, and reason */

@@ -462,7 +462,7 @@ ngx_http_gray_stage_command(const ngx_http_gray_plan_t *plan,
     ngx_http_gray_outcomes_t *outcomes)
 {
     char                     why[NGX_HTTP_GRAY_STAGE_REASON];
-    ngx_uint_t               active;
+    ngx_uint_t               active, under_way;
     ngx_http_gray_staging_t  st;
 
     st.plan = plan;
@@ -500,7 +500,15 @@ ngx_http_gray_stage_command(const ngx_http_gray_plan_t *plan,
         return NGX_OK;
     }
 
-    if (!active) {
+    /* it has succeeded, but is not the baseline before the document says so */
+
+    under_way = active
+                || (state->wish == NGX_HTTP_GRAY_WISH_PROMOTE
+                    && !world->promoted
+                    && (command == NGX_HTTP_GRAY_STAGE_ROLLBACK
+                        || command == NGX_HTTP_GRAY_STAGE_ABORT));
+
+    if (!under_way) {
         return ngx_http_gray_stage_refuse(&st, "the rollout is %s, there is "
                                 "none under way%s",
                                 (char *) ngx_http_gray_stages[state->stage]

@@ -29,8 +29,10 @@ $t->expect(qr/ its rollout would not survive a restart/,
            qr/ its rollout could not change the document/,
            qr/ rollout (?:paused|rolled_back): /);
 
-$r->plan(cooldown => '1ms', steps => [ { weight => 10 }, { weight => 50 } ],
-         hold => '1h', max_hold => '2h');
+my %plan = (cooldown => '1ms', hold => '1h', max_hold => '2h',
+            steps => [ { weight => 10 }, { weight => 50 } ]);
+
+$r->plan(%plan);
 
 # the steps of a plan are there, and a rollout is at the first of them
 
@@ -208,6 +210,52 @@ for my $point (@points) {
            'tried each second, and made once it can',
            @faults ? join('; ', @faults)
            : 'tried each second, and made once it could');
+}
+
+# -- it is to be the baseline, and the disk does not take it: it can go back
+
+{
+    my @faults;
+
+    $r->becomes('idle');
+    $r->begin(%plan, steps => [ { weight => 100 } ], guards => []);
+    $r->becomes('baking 1');
+
+    my $since = $r->document->{revision};
+
+    arm($t, journal_write => 'EIO');
+
+    $r->act('promote');
+
+    my $is = $r->see;
+
+    push @faults, 'not pending' if $is->{pending}{change} ne 'promote';
+
+    my $answer = $r->act('rollback');
+
+    push @faults, "answer $answer->{status}" if $answer->{status} != 503;
+
+    $is = $r->see;
+
+    push @faults, "it is $is->{state}, pending $is->{pending}{change}"
+        if "$is->{state} $is->{pending}{change}" ne 'rolled_back rollback';
+
+    disarm($t);
+
+    wait_until(sub { $r->weight == 0 }, 5) or push @faults, 'it is not made';
+
+    my @made = map { $_->{document}{baseline} } rollbacks($since);
+
+    push @faults, "baselines: @made" if "@made" ne 'stable';
+
+    $r->plan(%plan);
+
+    is_deeply(\@faults, [], 'a rollback of a promotion that is not written');
+
+    record($group, 'a promotion cannot be written to the journal, and is '
+           . 'rolled back', 'it never is the baseline; 0 once it can be',
+           @faults ? join('; ', @faults)
+           : 'it never was the baseline; 0 once it could be');
 }
 
 # -- there is no memory for the plan of a revision: that is no plan removed

@@ -197,6 +197,29 @@ $r->patch({ variants => { canary => { upstream => 'canary' } } });
 $r->becomes('paused');
 
 
+# -- what a change has come to is so when its answer comes
+
+my @seen;
+
+for (1 .. 10) {
+    $r->over;
+    push @seen, $r->see->{state};
+
+    $r->begin(%long, steps => \@steps);
+    push @seen, $r->see->{state};
+
+    $r->patch({ variants => { canary => { weight => 15 } } });
+    push @seen, $r->see->{state};
+
+    $r->patch({ rollout => undef });
+    $r->patch({ rollout => { variant => 'canary', steps => \@steps } });
+    push @seen, $r->see->{state};
+}
+
+is_deeply(\@seen, [ (qw(aborted running paused aborted)) x 10 ],
+          'who asks for the rollout after a change, sees what it came to');
+
+
 # -- writes without a pause while a canary fails
 
 $r->over;

@@ -179,8 +179,8 @@ static const place_t  places[] = {
       SUCCEEDED_REFUSES,
       "succeeded 3: it becomes the baseline: step 3 of 3 was held for 10 "
       "s, 100 requests",
-      SUCCEEDED_REFUSES BACK,
-      SUCCEEDED_REFUSES } },
+      "rolled_back 3: by amy",
+      "aborted 3: by amy, weights stay as they are" } },
 
     { "succeeded", come_succeeded, {
       "refused: the variant \"canary\" is the baseline already; plan for "

@@ -400,7 +400,9 @@ check_refused(life_t *life, const ngx_http_gray_state_t *before,
 
     /* these work in whatever state, and with whatever document */
 
-    must(!active(before->stage)
+    must((!active(before->stage)
+          && (before->wish != NGX_HTTP_GRAY_WISH_PROMOTE
+              || life->seen.promoted))
          || (command != NGX_HTTP_GRAY_STAGE_ROLLBACK
              && command != NGX_HTTP_GRAY_STAGE_ABORT));
 }
@@ -492,6 +494,14 @@ check_path(life_t *life, const ngx_http_gray_state_t *before, event_e event)
         }
 
         legal = (event == TICK) ? by_tick[at] : by_command[at];
+
+        /* what is the baseline is not sent back */
+
+        if (at == NGX_HTTP_GRAY_STAGE_SUCCEEDED
+            && before->wish != NGX_HTTP_GRAY_WISH_PROMOTE)
+        {
+            legal &= ~ENDS;
+        }
 
         /* its own step follows a start at once */
 

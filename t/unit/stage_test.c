@@ -91,6 +91,43 @@ test_outdated_promotion(void **state)
 }
 
 
+/* it is not the baseline yet, as the disk is full, and is to go back */
+
+static void
+test_pending_promotion(void **state)
+{
+    rollout_t  r;
+
+    come_succeeding(&r);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_ROLLBACK), NGX_OK);
+    assert_event(&r, 0, "succeeded rolled_back operator rollback 0: by amy");
+    assert_int_equal(r.state.wish, NGX_HTTP_GRAY_WISH_ROLLBACK);
+
+    rollout_pass(&r, 1, 10);
+    assert_int_equal(r.world.weight, 0);
+    assert_int_equal(r.state.wish, NGX_HTTP_GRAY_WISH_NONE);
+    assert_int_equal(r.state.stage, NGX_HTTP_GRAY_STAGE_ROLLED_BACK);
+
+    come_succeeding(&r);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_ABORT), NGX_OK);
+    assert_event(&r, 0, "succeeded aborted operator aborted 100: by amy, "
+                        "weights stay as they are");
+    assert_int_equal(r.state.wish, NGX_HTTP_GRAY_WISH_NONE);
+
+    rollout_pass(&r, 10, 10);
+    assert_int_equal(r.world.promoted, 0);
+
+    /* it is, if nobody has looked since */
+
+    come_succeeding(&r);
+    r.world.promoted = 1;
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_ROLLBACK),
+                     NGX_DECLINED);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_ABORT),
+                     NGX_DECLINED);
+}
+
+
 static void
 test_window(void **state)
 {
@@ -794,6 +831,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_whole),
         cmocka_unit_test(test_outdated_promotion),
+        cmocka_unit_test(test_pending_promotion),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_inconclusive),
         cmocka_unit_test(test_inconclusive_gate),
