@@ -64,7 +64,7 @@ sub see { return $t->api('GET', "$release/rollout")->{json} }
 # has left by then
 
 sub outcome {
-    my ($bad) = @_;
+    my ($bad, $max_hold) = @_;
 
     my $r = $t->api('PATCH', $release, { rollout => undef });
 
@@ -72,7 +72,8 @@ sub outcome {
         variants => { canary => { weight => 0 } },
         rollout  => {
             variant => 'canary', steps => [ { weight => 50 }, { weight => 60 } ],
-            hold => '1s', max_hold => '4s', warmup => '0s', cooldown => '1h',
+            hold => '1s', max_hold => $max_hold, warmup => '0s',
+            cooldown => '1h',
             min_requests => 5, info_nats => 0,
             guards => [ { name => 'errors', bad => $bad, max_ratio => 2 } ],
         },
@@ -98,7 +99,7 @@ sub outcome {
 }
 
 
-my $is = outcome('5xx');
+my $is = outcome('5xx', '4s');
 
 is($is->{state}, 'paused', 'what nobody has waited for is no evidence');
 is($is->{cause}, 'inconclusive', 'which is missing')
@@ -107,7 +108,7 @@ is($is->{step}, 1, 'in the first step');
 
 $t->api('POST', "$release/rollout/abort");
 
-is(outcome(['5xx', '499'])->{state}, 'rolled_back', 'a guard of 499');
+is(outcome(['5xx', '499'], '1m')->{state}, 'rolled_back', 'a guard of 499');
 is($t->api('GET', $release)->{json}{variants}{canary}{weight}, 0,
    'has taken its weight');
 
