@@ -73,8 +73,8 @@ my @done = together(sub {
     my ($client) = @_;
 
     return scalar grep {
-        $t->api('PATCH', $app, { variants => { "v$client"
-                                               => { weight => $_ / 10 } } })
+        $t->insist('PATCH', $app,
+                   { variants => { "v$client" => { weight => $_ / 10 } } })
           ->{status} == 200
     } 1 .. $rounds;
 });
@@ -108,7 +108,8 @@ sub count {
 
             $document->{salt}++;
 
-            my $status = $t->api('PUT', $app, $document, @headers)->{status};
+            my $status = $t->insist('PUT', $app, $document, @headers)
+                           ->{status};
 
             $made++ if $status == 200;
             $lost++ if $status == ($conditional ? 412 : 409);

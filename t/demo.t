@@ -48,7 +48,7 @@ sub left {
 sub nothing_left {
     my ($name) = @_;
 
-    my $gone = ok(wait_until(sub { !left() }, 5), "$name: nothing is left");
+    my $gone = ok(wait_until(sub { !left() }), "$name: nothing is left");
 
     if (!$gone) {
         diag(join ' ', left());

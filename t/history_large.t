@@ -261,7 +261,7 @@ wait_until(sub {
     }
 
     @refused = grep { $_->{buffer} =~ m{^HTTP/1.1 503} } @readers;
-    @refused == 8 }, 10);
+    @refused == 8 });
 
 is(scalar @refused, 8, 'of 12 that do not read, 8 are refused');
 
@@ -298,7 +298,7 @@ undef $held;
 @refused = ();
 @readers = ();
 
-ok(wait_until(sub { as_before() }, 10), 'all of it is given back')
+ok(wait_until(sub { as_before() }), 'all of it is given back')
     or diag(rss() . " MB, $before MB before");
 
 for my $what ('history', "history?revision=$oldest") {
@@ -312,9 +312,9 @@ for my $what ('history', "history?revision=$oldest") {
 
 # the last ones of them may still be read for
 
-ok(wait_until(sub { $t->get("$path/history")->{body} eq $whole }, 10),
+ok(wait_until(sub { $t->get("$path/history")->{body} eq $whole }),
    'after some that went');
-ok(wait_until(sub { as_before() }, 10), 'they leave nothing')
+ok(wait_until(sub { as_before() }), 'they leave nothing')
     or diag(rss() . " MB, $before MB before");
 
 # what a change takes is the heap's, and not looked at here
@@ -328,7 +328,7 @@ for (1 .. 10) {
 
 ok(wait_until(sub {
        $t->api('POST', "$path/revert?dry_run=1", { revision => $oldest })
-         ->{status} == 200 }, 10), 'a way back, after some that went');
+         ->{status} == 200 }), 'a way back, after some that went');
 is_deeply([ $t->workers ], [ $worker ], 'the worker is the same');
 
 
@@ -347,7 +347,7 @@ ok($t->reload, 'a reload');
 
 like(join(' ', map { $_->receive->{status} } @readers),
      qr/^200 200 200 200 200 (?:200|503)$/, 'all of them are answered');
-ok(wait_until(sub { !alive($worker) }, 10), 'and the worker ends');
+ok(wait_until(sub { !alive($worker) }), 'and the worker ends');
 @readers = ();
 
 
@@ -413,7 +413,7 @@ SKIP: {
     ok($t->reload, 'a reload meanwhile');
     ok($reader->receive->{body} eq $whole, 'is answered');
     disarm($t);
-    ok(wait_until(sub { !alive($worker) }, 10), 'and the worker ends');
+    ok(wait_until(sub { !alive($worker) }), 'and the worker ends');
 }
 
 $t->done;

@@ -210,7 +210,7 @@ ok(wait_until(sub {
     $connection->send('0123456789');
     $late = $connection->receive->{body};
     return $late eq 'on';
-}, 4), 'the old worker has followed');
+}), 'the old worker has followed');
 
 @slow = ();
 

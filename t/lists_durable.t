@@ -128,7 +128,7 @@ ok(wait_until(sub {
     my %list = map { $_->{list} => $_->{revision} }
                @{ $t->api('GET', '/gray/lists')->{json}{lists} };
     return $list{vip} == 3;
-}, 5), 'the new workers follow');
+}), 'the new workers follow');
 is(put('vip', "c\n")->{json}{revision}, 4, 'and go on from there');
 
 
@@ -207,7 +207,7 @@ is($lost, 0, 'and what was answered is there');
 note("the new one: $whole times");
 
 is(put('killed', "a\n")->{json}{revision}, $revision + 1, 'it goes on');
-ok(wait_until(sub { !temporary() }, 10), 'what was not finished is removed')
+ok(wait_until(sub { !temporary() }), 'what was not finished is removed')
     or diag(temporary());
 
 

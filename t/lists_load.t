@@ -132,6 +132,7 @@ sub load {
     my ($code) = @_;
 
     my $load = $t->spawn('wrk', '-t1', '-c8', '-d600', '--latency',
+                         '--timeout', '20s',
                          "$url/on?uid=x");
     my @result = $code->();
 

@@ -96,9 +96,9 @@ sub compile_when_started {
 sub patch {
     my ($revision) = @_;
 
-    my $response = $t->api('PATCH', '/gray/releases/app',
-                           { variants => { canary
-                                           => { weight => $revision } } });
+    my $response = $t->insist('PATCH', '/gray/releases/app',
+                              { variants => { canary
+                                              => { weight => $revision } } });
 
     return $response->{json}{revision} || $response->{body};
 }

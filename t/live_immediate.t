@@ -63,7 +63,7 @@ http {
 END
 
 my $port = $t->port;
-my $load = $t->spawn('wrk', '-t1', '-c8', '-d600',
+my $load = $t->spawn('wrk', '-t1', '-c8', '-d600', '--timeout', '20s',
                      "http://127.0.0.1:$port/routed?uid=load");
 
 my @workers = $t->workers;
@@ -78,7 +78,7 @@ for my $round (1 .. $rounds) {
     my $enabled = $round % 2 == 0;
     my $expected = $enabled ? 'v2' : 'v1';
 
-    my $response = $t->api('PATCH', '/gray/releases/app',
+    my $response = $t->insist('PATCH', '/gray/releases/app',
         { enabled => $enabled ? JSON::PP::true : JSON::PP::false });
 
     if ($response->{status} != 200

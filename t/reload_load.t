@@ -95,8 +95,8 @@ my $url = 'http://127.0.0.1:' . $t->port . '/?uid=load';
 # wrk, where it is there, and a client that looks at every answer
 
 my $wrk = (capture('wrk', '-v'))[1] =~ /^wrk /
-    && $t->spawn('wrk', '-t1', '-c4', '-d3600', '-H', 'Connection: close',
-                 $url);
+    && $t->spawn('wrk', '-t1', '-c4', '-d3600', '--timeout', '20s',
+                 '-H', 'Connection: close', $url);
 
 my $client = $t->child(sub {
     my ($count, $failed, $over) = (0, 0, 0);
@@ -187,8 +187,9 @@ my $revision = 1;
 for my $round (1 .. $reloads) {
     my $weight = $round % 2 ? 50 : 5;
 
-    my $response = $t->api('PATCH', '/gray/releases/app',
-                           { variants => { canary => { weight => $weight } } });
+    my $response = $t->insist('PATCH', '/gray/releases/app',
+                              { variants => { canary => {
+                                                  weight => $weight } } });
 
     $refused++ if $response->{status} != 200;
     $revision++;

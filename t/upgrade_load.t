@@ -67,8 +67,8 @@ END
 my $url = 'http://127.0.0.1:' . $t->port . '/?uid=load';
 
 my $wrk = (capture('wrk', '-v'))[1] =~ /^wrk /
-    && $t->spawn('wrk', '-t1', '-c4', '-d3600', '-H', 'Connection: close',
-                 $url);
+    && $t->spawn('wrk', '-t1', '-c4', '-d3600', '--timeout', '20s',
+                 '-H', 'Connection: close', $url);
 
 my $client = $t->child(sub {
     my ($count, $failed, $over) = (0, 0, 0);
@@ -114,8 +114,9 @@ my ($revision, $refused) = (1, 0);
 sub change {
     my ($weight) = @_;
 
-    my $answer = $t->api('PATCH', '/gray/releases/app',
-                         { variants => { canary => { weight => $weight } } });
+    my $answer = $t->insist('PATCH', '/gray/releases/app',
+                            { variants => { canary => {
+                                                weight => $weight } } });
 
     # a worker of the one that has just begun to end may have closed it
 
@@ -150,7 +151,7 @@ for my $round (1 .. $upgrades) {
                       my $document = $t->api('GET', '/gray/releases/app');
 
                       return $document->{json}{revision} == $revision;
-                  }, 2 * $Test::Gray::Process::scale);
+                  });
 
     push @{ $memory{master} }, memory($t->master);
     push @{ $memory{worker} }, max(map { memory($_) } $t->workers);

@@ -150,7 +150,7 @@ sub finish {
     push @problems, $self->{log}->problems(@{ $self->{expected} }),
                      $self->sanitizer_problems;
 
-    my @left = grep { !wait_until(sub { !alive($_) }, 5) } $self->processes;
+    my @left = grep { !wait_until(sub { !alive($_) }) } $self->processes;
 
     for my $pid (@left) {
         push @problems, "process $pid is left: " . command_line($pid);
@@ -796,6 +796,7 @@ sub request { my $self = shift; return $self->http->request(@_) }
 sub raw     { my $self = shift; return $self->http->raw(@_) }
 sub many    { my $self = shift; return $self->http->many(@_) }
 sub api     { my $self = shift; return $self->http->api(@_) }
+sub insist  { my $self = shift; return $self->http->insist(@_) }
 
 
 # a kept connection to each worker, by its process id, see Test::Gray::HTTP

@@ -18,6 +18,8 @@ use IO::Socket::UNIX;
 use JSON::PP ();
 use Time::HiRes ();
 
+use Test::Gray::Process ();
+
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
 
@@ -72,6 +74,25 @@ sub api {
 
     $response->{json} = eval { $json->decode($response->{body}) }
         if $type =~ m{^application/(?:\w+\+)?json\b};
+
+    return $response;
+}
+
+
+# the same by a client that comes again where it is told to: on a busy machine
+# another process may have a lock for longer than nginx waits for it
+
+sub insist {
+    my ($self, @request) = @_;
+
+    my $response;
+
+    Test::Gray::Process::wait_until(sub {
+        $response = $self->api(@request);
+
+        return $response->{status} != 503
+               || !$response->{headers}{'retry-after'};
+    });
 
     return $response;
 }
