@@ -22,6 +22,7 @@ use Test::Gray;
 use Test::Gray::Fault;
 use Test::Gray::Record;
 use Test::Gray::Process;
+use Test::Gray::Running;
 
 my $t = Test::Gray->new;
 my $state = $t->dir . '/state';
@@ -536,6 +537,9 @@ record('Journals when nginx starts', 'a document that is longer than '
 
 # -- while nginx runs
 
+my $running = Test::Gray::Running->new($t);
+
+
 sub mended {
     my ($what, $code, %option) = @_;
 
@@ -554,7 +558,7 @@ sub mended {
     unlink "$state/app.jsonl.bad";
 
     my $kept = $code->($bytes);
-    my $since = Time::HiRes::time();
+    my $since = $running->now;
     my $mended = wait_until(sub {
         my @records = -f "$state/app.jsonl" ? journal_records(bytes('app'))
                                             : (undef);
@@ -563,8 +567,8 @@ sub mended {
                && $records[-1]{revision} == $revision
                && $records[-1]{document}{variants}{on}{weight}
                   == $live->{variants}{on}{weight};
-    }, 3 * $Test::Gray::Process::scale);
-    my $took = Time::HiRes::time() - $since;
+    });
+    my $took = $running->now - $since;
 
     note("$what: $took s");
     ok($mended, "$what: is mended")

@@ -46,7 +46,10 @@ http {
     server {
         listen 127.0.0.1:%%PORT_backend%%;
         location / { return 200 "hello"; }
-        location = /slow { return 200 "0123456789"; limit_rate 1; }
+        location = /slow {
+            limit_rate 1;
+            return 200 "so long that it is under way until the client goes";
+        }
     }
 }
 END
@@ -129,7 +132,7 @@ SKIP: {
 
     # a tick may come there first: then there is no new revision
 
-    for my $name (qw(sixth seventh eighth)) {
+    for my $name (qw(sixth seventh eighth ninth tenth eleventh)) {
         ($worker, my $connection) =
             %{ $t->http('each')->each_worker(2, '/pid') };
 
