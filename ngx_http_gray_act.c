@@ -344,8 +344,7 @@ ngx_http_gray_act_answer(ngx_http_gray_act_t *act, ngx_int_t rc)
 
     default: /* NGX_ERROR */
         return ngx_http_gray_reply_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "the rollout has changed, but its document "
-                                "could not be, which is tried on: %s",
+                                "the rollout has changed, but %s",
                                 act->rollout.refused);
     }
 

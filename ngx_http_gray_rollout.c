@@ -603,7 +603,10 @@ ngx_http_gray_rollout_fulfilled(void *data, ngx_int_t rc, const char *why)
 {
     ngx_http_gray_rollout_t *rollout = data;
 
+    const char  *what;
+
     rollout->apply = NULL;
+    what = "its document could not be, which is tried on: ";
 
     switch (rc) {
 
@@ -612,7 +615,10 @@ ngx_http_gray_rollout_fulfilled(void *data, ngx_int_t rc, const char *why)
         ngx_http_gray_rollout_tick(rollout->release, ngx_cycle->log);
 
         if (rollout->unkept) {
-            why = "it cannot be kept in the state directory, see the error log";
+            what = "";
+            why = "cannot be kept in the state directory, see the error log; "
+                  "that is tried on, and until then it would not survive a "
+                  "restart";
             rc = NGX_ERROR;
         }
 
@@ -639,8 +645,8 @@ ngx_http_gray_rollout_fulfilled(void *data, ngx_int_t rc, const char *why)
     }
 
     if (rc == NGX_ERROR) {
-        (void) snprintf(rollout->refused, sizeof(rollout->refused), "%s",
-                        why ? why : "memory is short");
+        (void) snprintf(rollout->refused, sizeof(rollout->refused), "%s%s",
+                        what, why ? why : "memory is short");
     }
 
     if (rollout->inside) {

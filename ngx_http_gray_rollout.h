@@ -27,8 +27,8 @@ typedef struct ngx_http_gray_rollout_s  ngx_http_gray_rollout_t;
  * or it does not hold;
  * NGX_AGAIN: another process holds a lock for too long, nothing has changed;
  * NGX_ABORT: this is a worker of an nginx.conf that was replaced, likewise;
- * NGX_ERROR: the state has changed, but the document could not be, and it is
- * tried on: rollout->refused says why.
+ * NGX_ERROR: the state has changed, but the document could not be, or it could
+ * not be kept, and it is tried on: rollout->refused says which, and why.
  */
 typedef void (*ngx_http_gray_rollout_pt)(ngx_http_gray_rollout_t *rollout,
     ngx_int_t rc);

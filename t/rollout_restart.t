@@ -257,8 +257,14 @@ is($response->{status}, 503, 'a directory that is not written to');
 like($response->{json}{detail}, qr/^the rollout has changed.*cannot be kept/,
      '... is no reason not to pause, as it says');
 is($r->see->{state}, 'paused', '... so it has');
-is($r->act('rollback')->{status}, 503, '... nor not to roll back');
+
+$response = $r->act('rollback');
+
+is($response->{status}, 503, '... nor not to roll back');
 is($r->weight, 0, '... so it has, too');
+like($response->{json}{detail},
+     qr/^the rollout has changed, but cannot be kept in the state directory, /,
+     '... and nobody is told that its document is another one');
 like($r->t->log, qr/open\(\) "[^"]+app\.rollout" failed/,
      '... and the log tells');
 
