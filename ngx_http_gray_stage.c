@@ -582,7 +582,12 @@ ngx_http_gray_stage_command(const ngx_http_gray_plan_t *plan,
             return NGX_OK;
         }
 
-        if (state->approved > state->step) {
+        /* what "promote", or another plan, has gone past may be no gate */
+
+        if (state->approved > state->step
+            && state->approved <= plan->steps
+            && plan->step[state->approved - 1].gate)
+        {
             return NGX_OK;
         }
 

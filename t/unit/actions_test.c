@@ -373,6 +373,31 @@ test_refused_start(void **state)
 }
 
 
+/* nobody is to believe that a gate is open which is yet to come */
+
+static void
+test_approve_early(void **state)
+{
+    rollout_t  r;
+
+    come_running(&r);
+    r.plan.step[1].gate = 0;
+    r.plan.step[2].gate = 1;
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_PROMOTE), NGX_OK);
+    rollout_pass(&r, 2, 10);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_APPROVE),
+                     NGX_DECLINED);
+    assert_string_equal(r.outcomes.refused, "no gate is waited at");
+
+    /* one that was passed is done already, whoever has opened it */
+
+    come_gate(&r);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_PROMOTE), NGX_OK);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_APPROVE), NGX_OK);
+    assert_rollout(&r, "running 2: step 2 of 3, 20%: promoted by amy");
+}
+
+
 /* "full" leads to 100, and no further; where no step does, by the end */
 
 static void
@@ -415,6 +440,7 @@ main(void)
         cmocka_unit_test(test_actions),
         cmocka_unit_test(test_no_plan),
         cmocka_unit_test(test_refused_start),
+        cmocka_unit_test(test_approve_early),
         cmocka_unit_test(test_full)
     };
 
