@@ -206,6 +206,33 @@ $t->api('POST', "$release/rollout/rollback");
 is_ended(1, qr/^it has failed: rolled back: /m, 'the other way, and back');
 cooled_down();
 
+# nor one that comes when another one has looked, too, but not started yet: a
+# curl that is beaten to it
+
+my ($curl) = grep { -x } map { "$_/curl" } split /:/, $ENV{PATH};
+
+mkdir $t->dir . '/faster' or die "faster: $!\n";
+chmod 0755, $t->write_file('faster/curl', <<"END");
+#!/bin/sh
+case "\$*" in
+*/rollout/start*)  $curl -sS -X POST '$url/rollout/start' >/dev/null ;;
+esac
+exec $curl "\$@"
+END
+
+($follows, undef, $another) =
+    capture('env', 'PATH=' . $t->dir . "/faster:$ENV{PATH}",
+            'GRAY_VARIANT=stable', 'GRAY_WAIT=1s', $script, $url,
+            plan_file(hold => '1h', max_hold => '1h'));
+
+is($follows, 2, 'nor one that is a moment too late');
+like($another, qr/^it was not started, 412: If-Match names another rev/,
+     'as it says');
+is(rollout()->{state}, 'running', '... which leaves the other one alone');
+
+$t->api('POST', "$release/rollout/rollback");
+cooled_down();
+
 my ($over, undef, $none) = with_option('-f');
 
 is($over, 1, 'nothing to be followed');

@@ -50,8 +50,10 @@ patch=${2:-}
 wait=${GRAY_WAIT:-5m}
 tries=${GRAY_TRIES:-30}
 
-answer=$(mktemp) || exit 2
-trap 'rm -f "$answer"' EXIT
+etag=
+
+answer=$(mktemp) && headers=$(mktemp) || exit 2
+trap 'rm -f "$answer" "$headers"' EXIT
 trap 'exit 2' HUP INT TERM
 
 
@@ -87,11 +89,15 @@ give_up()
 }
 
 
-# OPTION...: the document is changed by what curl is told to send
+# OPTION...: the document is changed by what curl is told to send.  Its ETag, but
+# for what a proxy makes of it, is that of what is to be started.
 
 merge()
 {
-    status=$(call PATCH '' -H 'Content-Type: application/json' "$@")
+    status=$(call PATCH '' -H 'Content-Type: application/json' -D "$headers" \
+                  "$@")
+    etag=$(sed -n 's/^[Ee][Tt][Aa][Gg]:.*\("[^"]*"\).*/\1/p' "$headers" \
+           | tail -n 1)
 
     if [ "$status" != 200 ]; then
         cat "$answer" >&2
@@ -144,7 +150,9 @@ if [ -n "$patch" ]; then
 fi
 
 if [ $what = start ]; then
-    status=$(call POST /rollout/start)
+    # who has merged, and started, at the same time does not share in it
+
+    status=$(call POST /rollout/start ${etag:+-H "If-Match: $etag"})
     [ "$status" = 200 ] || give_up "it was not started, $status" 2
 
     echo "$(member '  ' state): $(member '  ' reason)"
