@@ -15,7 +15,8 @@
 #include "ngx_http_gray_report.h"
 
 
-#define NGX_HTTP_GRAY_PROGRESS_PAUSE  100    /* ms, between two looks */
+#define NGX_HTTP_GRAY_PROGRESS_PAUSE    100  /* ms, between two looks */
+#define NGX_HTTP_GRAY_PROGRESS_SETTLES  2    /* seconds */
 
 
 /* a request for a verdict, and where the rollout was when it came */
@@ -39,6 +40,8 @@ static ngx_http_gray_plan_t *ngx_http_gray_progress_plan(
     ngx_http_gray_release_t *release);
 static ngx_int_t ngx_http_gray_progress_look(
     ngx_http_gray_progress_t *progress);
+static ngx_uint_t ngx_http_gray_progress_settles(
+    const ngx_http_gray_state_t *state);
 static ngx_int_t ngx_http_gray_progress_judge(
     ngx_http_gray_progress_t *progress, const ngx_http_gray_state_t *state);
 static ngx_int_t ngx_http_gray_progress_passed(
@@ -218,28 +221,33 @@ ngx_http_gray_progress_look(ngx_http_gray_progress_t *progress)
     uint64_t               word;
     ngx_int_t              rc;
     ngx_msec_t             passed;
+    ngx_uint_t             exiting;
     ngx_http_gray_state_t  state;
 
     word = ngx_http_gray_trial_word(progress->release->trial);
+    passed = ngx_current_msec - progress->begun;
+    exiting = (ngx_exiting || ngx_terminate || ngx_quit);
 
     if (word != progress->word) {
-        progress->word = word;
-
         ngx_http_gray_trial_read(progress->release->trial, &state);
 
-        rc = ngx_http_gray_progress_judge(progress, &state);
+        if (exiting || passed >= progress->patience
+            || !ngx_http_gray_progress_settles(&state))
+        {
+            progress->word = word;
 
-        if (rc != NGX_DECLINED) {
-            return rc;
+            rc = ngx_http_gray_progress_judge(progress, &state);
+
+            if (rc != NGX_DECLINED) {
+                return rc;
+            }
         }
     }
 
-    if (ngx_exiting || ngx_terminate || ngx_quit) {
+    if (exiting) {
         return ngx_http_gray_progress_pending(progress,
                                 "; this worker shuts down, ask again");
     }
-
-    passed = ngx_current_msec - progress->begun;
 
     if (passed >= progress->patience) {
         return ngx_http_gray_progress_pending(progress, "");
@@ -251,6 +259,16 @@ ngx_http_gray_progress_look(ngx_http_gray_progress_t *progress)
                   ngx_min(progress->patience - passed,
                           NGX_HTTP_GRAY_PROGRESS_PAUSE));
     return NGX_DONE;
+}
+
+
+/* a rollback is in the document a moment later, and is told then */
+
+static ngx_uint_t
+ngx_http_gray_progress_settles(const ngx_http_gray_state_t *state)
+{
+    return state->wish == NGX_HTTP_GRAY_WISH_ROLLBACK
+           && ngx_time() - state->since < NGX_HTTP_GRAY_PROGRESS_SETTLES;
 }
 
 
@@ -276,13 +294,23 @@ ngx_http_gray_progress_judge(ngx_http_gray_progress_t *progress,
                : NGX_DECLINED;
 
     case NGX_HTTP_GRAY_STAGE_SUCCEEDED:
-        return ngx_http_gray_progress_passed(progress);
+
+        /* who deploys next goes by the baseline that the document has */
+
+        return state->wish == NGX_HTTP_GRAY_WISH_NONE
+               ? ngx_http_gray_progress_passed(progress)
+               : NGX_DECLINED;
 
     case NGX_HTTP_GRAY_STAGE_PAUSED:
         return ngx_http_gray_progress_failed(progress, state, "paused");
 
     case NGX_HTTP_GRAY_STAGE_ROLLED_BACK:
-        return ngx_http_gray_progress_failed(progress, state, "rolled back");
+        return ngx_http_gray_progress_failed(progress, state,
+                             state->wish == NGX_HTTP_GRAY_WISH_NONE
+                             ? "rolled back"
+                             : "rolled back, but its weight is not 0 yet, as "
+                               "the document could not be changed, which is "
+                               "tried on");
 
     case NGX_HTTP_GRAY_STAGE_ABORTED:
         return ngx_http_gray_progress_failed(progress, state, "aborted");
@@ -342,6 +370,15 @@ ngx_http_gray_progress_pending(ngx_http_gray_progress_t *progress,
     {
         ngx_http_gray_json_free(json);
         json = NULL;
+    }
+
+    if (state.stage == NGX_HTTP_GRAY_STAGE_SUCCEEDED) {
+        return ngx_http_gray_reply_detailed(progress->request,
+                                NGX_HTTP_GATEWAY_TIME_OUT, json,
+                                "the rollout has succeeded, but its variant "
+                                "is not the baseline yet, as the document "
+                                "could not be changed, which is tried on%s",
+                                why);
     }
 
     p = text;

@@ -11,6 +11,7 @@ use warnings;
 
 use FindBin;
 use Fcntl;
+use JSON::PP;
 use Test::More;
 
 use lib "$FindBin::Bin/lib";
@@ -85,6 +86,53 @@ is($t->api('GET', $rollout)->{json}{step}, 2, 'held: but a step');
 
 fcntl $lock, F_SETLK, $free or die "fcntl: $!\n";
 ok(wait_until(sub { weight() == 2 }), 'free: the weight comes by itself');
+
+# what is decided, and not in force, is not told as if it were
+
+sub verdict { return $t->api('GET', "$rollout/verdict?wait=$_[0]") }
+
+fcntl $lock, F_SETLK, $held or die "fcntl: $!\n";
+is(post('rollback')->{status}, 503, 'held: a rollback');
+
+$r = verdict(0);
+
+is($r->{status}, 409, 'held: it is a failure');
+like($r->{json}{detail}, qr/^rolled back, but its weight is not 0 yet, .*: by /,
+     'held: but nobody is told that all is well again');
+
+my $waits = $t->http->connect;
+
+$waits->send(Test::Gray::HTTP::request_text('GET', "$rollout/verdict?wait=1h",
+                                            []));
+fcntl $lock, F_SETLK, $free or die "fcntl: $!\n";
+ok(wait_until(sub { weight() == 0 }), 'free: the rollback');
+is($waits->receive('GET')->{status}, 409, 'free: who waits is told');
+ok(wait_until(sub { state_of() eq 'idle' }), 'free: it is over');
+is(verdict(0)->{status}, 409, 'free: and was none');
+
+is(post('start')->{status}, 200, 'once more');
+fcntl $lock, F_SETLK, $held or die "fcntl: $!\n";
+is($t->api('POST', "$rollout/promote", { full => JSON::PP::true() })->{status},
+   503, 'held: the end');
+is(state_of(), 'succeeded', 'held: a success');
+
+$r = verdict(0);
+
+is($r->{status}, 504, 'held: of which nobody deploys another one');
+like($r->{json}{detail}, qr/^the rollout has succeeded, but its variant is not/,
+     'held: as it says');
+is($r->{json}{verdict}, 'pending', 'held: and pipelines, too');
+
+fcntl $lock, F_SETLK, $free or die "fcntl: $!\n";
+is(verdict('30s')->{status}, 200, 'free: success');
+is($t->api('GET', $release)->{json}{baseline}, 'canary', 'free: in force');
+
+is($t->api('PATCH', $release, {
+       baseline => 'stable',
+       variants => { stable => { weight => undef }, canary => { weight => 2 } }
+   })->{status}, 200, 'back');
+is(post('start')->{status}, 200, 'and on');
+is(post('promote')->{status}, 200, 'to where it was');
 
 # clients that do not wait for it: some leave at once, some a bit later
 
