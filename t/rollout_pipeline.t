@@ -230,8 +230,17 @@ like($another, qr/^it was not started, 412: If-Match names another rev/,
      'as it says');
 is(rollout()->{state}, 'running', '... which leaves the other one alone');
 
+# nor is anything deployed to users whose rollout was aborted
+
+$t->api('POST', "$release/rollout/abort");
+is_deeply([ with_option('-n') ],
+          [ 2, '', "5% of all have stable: PATCH its weight to 0 before\n" ],
+          'nothing is deployed to users');
+
+$t->api('POST', "$release/rollout/start");
 $t->api('POST', "$release/rollout/rollback");
 cooled_down();
+is((with_option('-n'))[1], "stable\n", 'but where nobody is');
 
 my ($over, undef, $none) = with_option('-f');
 

@@ -20,7 +20,8 @@
 # A rollout that succeeds makes its variant the baseline, so the next version
 # has to be deployed where the other variant is, and never where everybody is.
 # -n says which that is: of a release of two variants the one that is not the
-# baseline; and fails while a rollout is under way.
+# baseline; and fails while a rollout is under way, or where that variant has
+# users by its weight, as one has whose rollout was aborted.
 #
 # Environment: GRAY_VARIANT, the variant of the plan, in place of that which
 # PATCH names; GRAY_COMMENT, who it is for; GRAY_CURL, options of curl, as
@@ -119,6 +120,13 @@ nothing_under_way()
         exit 2
         ;;
     esac
+
+    # what it has led to is yet to come
+
+    if [ "$status" = 200 ] && ! grep -q '^  "pending": null' "$answer"; then
+        echo "it is $state, but its document is not yet what comes of that" >&2
+        exit 2
+    fi
 }
 
 
@@ -134,6 +142,17 @@ if [ $what = next ]; then
 
     [ "$(echo "$next" | wc -w)" = 1 ] || {
         echo "not one variant, but the baseline:" "$next" >&2
+        exit 2
+    }
+
+    # who is there would get what is deployed, and nobody would look
+
+    weight=$(sed -n '/^  "variants": {/,/^  }/{
+                     /^    "'"$next"'": {/,/^    }/s/^      "weight": //p
+                     }' "$answer" | tr -d ,)
+
+    [ "$weight" = 0 ] || {
+        echo "$weight% of all have $next: PATCH its weight to 0 before" >&2
         exit 2
     }
 
