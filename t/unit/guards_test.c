@@ -417,6 +417,7 @@ test_warmup(void **state)
     (void) add_guard(&g.plan, "latency", NGX_HTTP_GRAY_GUARD_LATENCY);
     (void) add_guard(&g.plan, "slow", NGX_HTTP_GRAY_GUARD_SLOW);
     (void) add_guard(&g.plan, "errors", NGX_HTTP_GRAY_GUARD_RELATIVE);
+    (void) add_guard(&g.plan, "errors_abs", NGX_HTTP_GRAY_GUARD_ABSOLUTE);
     begin(&g);
 
     g.times[1] = 2000;
@@ -429,11 +430,49 @@ test_warmup(void **state)
     assert_int_equal(g.guards.seen[3].bad_canary, 0);
     assert_int_equal(g.guards.seen[4].canary, 100);
     assert_int_equal(g.guards.seen[4].bad_canary, 50);
+    assert_int_equal(g.guards.seen[5].canary, 100);
+    assert_int_equal(g.guards.seen[5].bad_canary, 50);
 
     g.tick.warm = 1;
     pass(&g, 50, 950, 5, 0);
     assert_int_equal(g.guards.seen[0].bad_canary, 5);
     assert_int_equal(g.guards.seen[3].bad_canary, 5);
+}
+
+
+/* the limits say how much slower it may be: no more are slow, and no floor */
+
+static void
+test_slow(void **state)
+{
+    guarded_t                         g;
+    ngx_http_gray_evidence_t          one;
+    ngx_http_gray_evidence_counts_t   counts;
+
+    plan_init(&g.plan);
+    (void) add_guard(&g.plan, "latency", NGX_HTTP_GRAY_GUARD_LATENCY);
+    begin(&g);
+
+    g.times[1] = 2000;
+    pass(&g, 0, 0, 0, 0);
+    pass(&g, 50, 950, 30, 475);
+
+    counts.canary = 0;
+    counts.baseline = 0;
+    counts.bad_canary = 0;
+    counts.bad_baseline = 0;
+    counts.share = -1;
+
+    ngx_http_gray_evidence_init(&one);
+    (void) ngx_http_gray_evidence_relative(&one, &counts, 1, 0, 0);
+
+    counts.canary = 50;
+    counts.baseline = 950;
+    counts.bad_canary = 30;
+    counts.bad_baseline = 475;
+
+    assert_close(ngx_http_gray_evidence_value(&g.guards.evidence[0]),
+                 ngx_http_gray_evidence_relative(&one, &counts, 1, 0, 0));
 }
 
 
@@ -632,8 +671,13 @@ test_enough(void **state)
     assert_int_equal(ngx_http_gray_guards_enough(&g.plan, &g.guards, 5, 40),
                      0);
 
-    g.plan.info_nats = 0;
+    /* what is known is put away with the evidence */
+
     ngx_http_gray_guards_afresh(&g.guards);
+    assert_int_equal(ngx_http_gray_guards_enough(&g.plan, &g.guards, 5, 20),
+                     0);
+
+    g.plan.info_nats = 0;
     assert_int_equal(ngx_http_gray_guards_enough(&g.plan, &g.guards, 5, 100),
                      1);
 }
@@ -771,6 +815,7 @@ main(void)
         cmocka_unit_test(test_fallen),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_warmup),
+        cmocka_unit_test(test_slow),
         cmocka_unit_test(test_fires),
         cmocka_unit_test(test_priority),
         cmocka_unit_test(test_both),

@@ -16,6 +16,8 @@
 
 #include "rollout.h"
 
+#include <math.h>
+
 
 #define ARMS      3              /* stable, and the two that plans are for */
 #define NO_PLAN   ARMS
@@ -60,6 +62,8 @@ typedef struct {
     ngx_http_gray_sample_t     baseline;
     uint64_t                   times[NGX_HTTP_GRAY_HISTOGRAM];
     double                     filled;
+
+    ngx_http_gray_world_t      last;         /* as a tick has seen it */
 } property_world_t;
 
 
@@ -104,6 +108,16 @@ static const ngx_uint_t  wishes[NGX_HTTP_GRAY_STAGES] = {
 
 
 static const char  *const property_names[] = { "stable", "one", "other" };
+
+
+static ngx_inline ngx_uint_t
+active(ngx_uint_t stage)
+{
+    return stage == NGX_HTTP_GRAY_STAGE_SCHEDULED
+           || stage == NGX_HTTP_GRAY_STAGE_RUNNING
+           || stage == NGX_HTTP_GRAY_STAGE_PAUSED
+           || stage == NGX_HTTP_GRAY_STAGE_BAKING;
+}
 
 
 static ngx_inline ngx_uint_t
@@ -336,6 +350,78 @@ property_world_see(property_world_t *world, const ngx_http_gray_state_t *state,
     seen->baseline = &world->baseline;
     seen->times = world->times;
     seen->filled = world->filled;
+}
+
+
+/* ln of the evidence of a guard: the mean of its watches */
+
+static ngx_inline double
+property_evidence(const ngx_http_gray_guard_t *guard,
+    const ngx_http_gray_guards_t *guards)
+{
+    double      sum;
+    ngx_uint_t  k;
+
+    sum = 0;
+
+    for (k = 0; k < guard->watches; k++) {
+        sum += exp(ngx_min(ngx_http_gray_evidence_value(
+                                     &guards->evidence[guard->watch + k]),
+                           600));
+    }
+
+    return log(sum / (double) guard->watches);
+}
+
+
+/*
+ * No evidence that suffices was passed over, whatever the stage: what was
+ * judged at a tick, and would roll back, has, and what would pause is paused.
+ */
+
+static ngx_inline ngx_uint_t
+property_heard(const ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_state_t *before, const ngx_http_gray_state_t *state)
+{
+    ngx_uint_t                    i;
+    const ngx_http_gray_guard_t  *guard;
+
+    if (!active(state->stage)) {
+        return 1;
+    }
+
+    for (i = 0; i < plan->guards; i++) {
+        guard = &plan->guard[i];
+
+        if (state->guards.evidence[guard->watch].ticks
+            > before->guards.evidence[guard->watch].ticks
+            && property_evidence(guard, &state->guards)
+               > log((double) plan->guards / plan->alpha) + 1e-9
+            && (guard->action == NGX_HTTP_GRAY_PLAN_ROLLBACK
+                || state->stage != NGX_HTTP_GRAY_STAGE_PAUSED))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* where shares are others than at the last tick, what was decided is past */
+
+static ngx_inline ngx_uint_t
+property_epoch(property_world_t *world, const ngx_http_gray_world_t *seen,
+    const ngx_http_gray_state_t *state)
+{
+    ngx_http_gray_world_t  last;
+
+    last = world->last;
+    world->last = *seen;
+
+    return !active(state->stage)
+           || (last.weight == seen->weight && last.rest == seen->rest)
+           || state->from > last.revision;
 }
 
 

@@ -92,7 +92,6 @@ static void check_evidence(life_t *life);
 static void know(life_t *life, const ngx_http_gray_state_t *before,
     event_e event);
 static void know_step(life_t *life, const ngx_http_gray_state_t *before);
-static ngx_uint_t active(ngx_uint_t stage);
 static void violated(life_t *life, const char *rule, int line);
 
 
@@ -307,6 +306,7 @@ life_command(life_t *life)
 
     if (command == NGX_HTTP_GRAY_STAGE_START && !active(before.stage)) {
         life->tick = life->seen.now;
+        life->world.last.revision = 0;
         ngx_memzero(&life->known, sizeof(known_t));
     }
 
@@ -328,6 +328,12 @@ check_gates(life_t *life, const ngx_http_gray_state_t *before,
     const ngx_http_gray_state_t  *state;
 
     state = &life->state;
+
+    must(!active(state->stage)
+         || state->wish != NGX_HTTP_GRAY_WISH_WEIGHT
+         || state->step == before->step
+         || !life->world.plan->step[state->step].gate
+         || state->approved > state->step);
 
     if (command == NGX_HTTP_GRAY_STAGE_RESUME) {
         for (i = before->step + 1; i <= state->step; i++) {
@@ -612,6 +618,8 @@ check_tick(life_t *life, const ngx_http_gray_state_t *before)
         must(e->cause != NGX_HTTP_GRAY_CAUSE_OPERATOR);
     }
 
+    must(property_heard(life->world.plan, before, state));
+    must(property_epoch(&life->world, &life->seen, state));
     must(steps <= 1);
     must(state->step == before->step || steps || state->plan != before->plan);
 
@@ -960,16 +968,6 @@ know_step(life_t *life, const ngx_http_gray_state_t *before)
             life->known.requests = 0;
         }
     }
-}
-
-
-static ngx_uint_t
-active(ngx_uint_t stage)
-{
-    return stage == NGX_HTTP_GRAY_STAGE_SCHEDULED
-           || stage == NGX_HTTP_GRAY_STAGE_RUNNING
-           || stage == NGX_HTTP_GRAY_STAGE_PAUSED
-           || stage == NGX_HTTP_GRAY_STAGE_BAKING;
 }
 
 

@@ -373,11 +373,19 @@ test_acknowledged(void **state)
     rollout_pass(&r, 10, 10);
     assert_int_equal(r.outcomes.events, 0);
 
+    /* nor of what has ended since the last tick */
+
+    r.canary.step += 1000;
+    r.canary.all += 1000;
+    r.canary.bad[0] += 1000;
+
     assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
     assert_event(&r, 0, "paused running operator resumed 5: resumed by amy");
     assert_int_equal(r.state.guards.seen[0].canary, 0);
     assert_true(ngx_http_gray_evidence_value(&r.state.guards.evidence[0]) == 0);
     rollout_pass(&r, 3, 10);
+    assert_int_equal(r.state.guards.seen[0].canary, 30);
+    assert_int_equal(r.state.guards.seen[0].bad_canary, 0);
     assert_rollout(&r, "running 1: resumed by amy");
 
     /* and so does promote */
@@ -660,9 +668,13 @@ test_replan(void **state)
 static void
 test_warmup(void **state)
 {
-    rollout_t  r;
+    rollout_t              r;
+    ngx_http_gray_seen_t  *seen;
 
     rollout_init(&r);
+    (void) add_guard(&r.plan, "slow", NGX_HTTP_GRAY_GUARD_SLOW);
+    (void) add_guard(&r.plan, "errors", NGX_HTTP_GRAY_GUARD_ABSOLUTE);
+    seen = r.state.guards.seen;
     add_step(&r.plan, 5)->warmup = 10 * SECOND;
     add_step(&r.plan, 100)->warmup = 3 * SECOND;
     r.plan.info_nats = 0;
@@ -671,15 +683,22 @@ test_warmup(void **state)
     rollout_tick(&r);
     assert_int_equal(r.state.cold, 10 * SECOND);
 
-    rollout_pass(&r, 4, 10);
+    rollout_pass(&r, 3, 10);
+    r.canary.all_timed += 30;
+    rollout_pass(&r, 1, 10);
     assert_int_equal(r.state.cold, 7 * SECOND);
+    assert_int_equal(seen[0].canary, 0);
+    assert_int_equal(seen[1].canary, 30);
     assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_PAUSE), NGX_OK);
     rollout_pass(&r, 7, 10);
     assert_int_equal(r.state.cold, 0);
     assert_int_equal(r.state.held, 3 * SECOND);
+    assert_int_equal(seen[0].canary, 0);
 
     assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
+    r.canary.all_timed += 5;
     rollout_pass(&r, 8, 10);
+    assert_int_equal(seen[0].canary, 5);
     assert_rollout(&r, "baking 2: step 2 of 2, 100%: step 1 of 2 was held for "
                        "10 s, 170 requests");
     assert_int_equal(r.state.cold, 3 * SECOND);
@@ -691,8 +710,11 @@ test_warmup(void **state)
 static void
 test_shares(void **state)
 {
-    uint64_t   from;
-    rollout_t  r;
+    uint64_t                  from;
+    rollout_t                 r;
+    ngx_http_gray_evidence_t  one;
+
+    static const ngx_http_gray_evidence_counts_t  half = { 10, 10, 2, 1, 0.5 };
 
     come_running(&r);
     from = r.state.from;
@@ -706,6 +728,23 @@ test_shares(void **state)
     assert_int_equal(r.state.from, r.world.revision);
     assert_int_equal(r.state.moved, 2);
     assert_rollout(&r, "running 1: step 1 of 3, 5%: the first step");
+
+    /* by keys, the part that is designed is that of these two alone */
+
+    come_running(&r);
+    r.plan.key = 1;
+    r.world.filled = 0;
+    r.world.rest = 5 * PERCENT;
+    rollout_pass(&r, 1, 0);
+    ngx_http_gray_evidence_init(&r.state.guards.evidence[0]);
+    r.canary.bad[0] += 2;
+    r.baseline.bad[0] += 1;
+    rollout_pass(&r, 1, 10);
+
+    ngx_http_gray_evidence_init(&one);
+    assert_true(ngx_http_gray_evidence_value(&r.state.guards.evidence[0])
+                == ngx_http_gray_evidence_relative(&one, &half, 1.25, 0.0005,
+                                                   1));
 }
 
 
