@@ -408,6 +408,64 @@ property_heard(const ngx_http_gray_plan_t *plan,
 }
 
 
+static ngx_inline ngx_uint_t
+property_fallen(const ngx_http_gray_sample_t *now,
+    const ngx_http_gray_sample_t *before)
+{
+    size_t           i;
+    const uint64_t  *one, *other;
+
+    one = (const uint64_t *) now;
+    other = (const uint64_t *) before;
+
+    for (i = 0; i < sizeof(ngx_http_gray_sample_t) / sizeof(uint64_t); i++) {
+        if (one[i] < other[i]) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* guards look at each tick in which time has passed, in every stage */
+
+static ngx_inline ngx_uint_t
+property_looked(const ngx_http_gray_plan_t *plan,
+    const ngx_http_gray_world_t *seen, const ngx_http_gray_state_t *before,
+    const ngx_http_gray_state_t *state)
+{
+    ngx_uint_t                     i, watch;
+    const ngx_http_gray_guards_t  *guards;
+
+    guards = &before->guards;
+
+    if (!active(state->stage)
+        || state->moved
+        || state->plan != before->plan
+        || property_fallen(seen->canary, &guards->canary)
+        || property_fallen(seen->baseline, &guards->baseline))
+    {
+        return 1;
+    }
+
+    /* what was an incident of both arms is begun anew */
+
+    for (i = 0; i < plan->guards; i++) {
+        watch = plan->guard[i].watch;
+
+        if (state->guards.evidence[watch].ticks
+            != guards->evidence[watch].ticks + 1
+            && !plan->guard[i].baseline_bad)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* where shares are others than at the last tick, what was decided is past */
 
 static ngx_inline ngx_uint_t

@@ -618,6 +618,8 @@ check_tick(life_t *life, const ngx_http_gray_state_t *before)
         must(e->cause != NGX_HTTP_GRAY_CAUSE_OPERATOR);
     }
 
+    must(life->passed == 0 || life->outcomes.events
+         || property_looked(life->world.plan, &life->seen, before, state));
     must(property_heard(life->world.plan, before, state));
     must(property_epoch(&life->world, &life->seen, state));
     must(steps <= 1);
