@@ -317,11 +317,12 @@ ngx_http_gray_stage_set(ngx_http_gray_staging_t *st)
 static void
 ngx_http_gray_stage_replan(ngx_http_gray_staging_t *st)
 {
-    ngx_uint_t                    step;
+    ngx_uint_t                    step, gate;
     ngx_http_gray_state_t        *state;
     ngx_http_gray_guards_tick_t   tick;
 
     state = st->state;
+    gate = 0;
 
     ngx_http_gray_stage_given(st, 0, &tick);
     ngx_http_gray_guards_begin(&state->guards, &tick);
@@ -336,6 +337,10 @@ ngx_http_gray_stage_replan(ngx_http_gray_staging_t *st)
         step = state->step;
         state->approved = step + 1;
 
+    } else if (st->plan->step[0].gate) {
+        step = 0;
+        gate = 1;
+
     } else {
         step = ngx_http_gray_steps_at(st, state->weight);
     }
@@ -346,6 +351,12 @@ ngx_http_gray_stage_replan(ngx_http_gray_staging_t *st)
         ngx_http_gray_move_pause(st, NGX_HTTP_GRAY_CAUSE_MANUAL,
                                   "the plan was changed, or the upstream of "
                                   "its variant");
+    }
+
+    /* all of its steps are behind that one, whatever the weight is */
+
+    if (gate) {
+        state->before = NGX_HTTP_GRAY_STAGE_SCHEDULED;
     }
 
     state->serial++;

@@ -649,6 +649,26 @@ test_replan(void **state)
     assert_rollout(&r, "running waiting_gate 2: step 3, of 100%, is to be "
                        "approved");
 
+    /* a gate before the first step is to be passed, too, and nobody moves */
+
+    come_baking(&r);
+    r.plan.id++;
+    r.plan.step[0].gate = 1;
+    r.plan.step[1].gate = 0;
+    set_weight(&r, 1);
+    rollout_tick(&r);
+    assert_event(&r, 0, "baking paused manual pause 1: the plan was changed, "
+                        "or the upstream of its variant");
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
+    rollout_pass(&r, 2, 10);
+    assert_rollout(&r, "scheduled waiting_gate 1: step 1, of 5%, is to be "
+                       "approved");
+    assert_int_equal(r.world.weight, 1 * PERCENT);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_APPROVE), NGX_OK);
+    rollout_pass(&r, 2, 10);
+    assert_rollout(&r, "running 1: step 1 of 3, 5%: the first step");
+    assert_int_equal(r.world.weight, 5 * PERCENT);
+
     /* what waits for its first step has passed none, whatever its weight */
 
     come_scheduled(&r);
