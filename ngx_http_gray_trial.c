@@ -523,6 +523,12 @@ ngx_http_gray_trial_count(ngx_http_gray_trial_t *trial,
         }
     }
 
+    /* a good request has no need of its key, but for the split */
+
+    if (!bad && !plan->split && !(is & ~NGX_HTTP_GRAY_TRIAL_CURRENT)) {
+        return;
+    }
+
     hash = (plan->key && trial->filter)
            ? ngx_http_gray_trial_mix(request->hash) : 0;
 

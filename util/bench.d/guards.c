@@ -25,6 +25,7 @@
 typedef struct {
     const char  *name;
     ngx_uint_t   tick;             /* not a request */
+    ngx_uint_t   key;              /* is the unit */
     ngx_uint_t   many;             /* eight guards, not those by default */
     ngx_uint_t   bad;              /* 1: bad; 2: and its key is another one
                                       each time */
@@ -32,15 +33,19 @@ typedef struct {
 
 
 static const case_t  cases[] = {
-    { "tick", 1, 0, 0 },
-    { "tick-8", 1, 1, 0 },
-    { "good", 0, 0, 0 },
-    { "good-8", 0, 1, 0 },
-    { "bad", 0, 0, 1 },
-    { "bad-new", 0, 0, 2 },
-    { "bad-8", 0, 1, 1 },
-    { "bad-8-new", 0, 1, 2 },
-    { NULL, 0, 0, 0 }
+    { "tick", 1, 1, 0, 0 },
+    { "tick-8", 1, 1, 1, 0 },
+    { "request-good", 0, 0, 0, 0 },
+    { "request-good-8", 0, 0, 1, 0 },
+    { "request-bad", 0, 0, 0, 1 },
+    { "request-bad-8", 0, 0, 1, 1 },
+    { "good", 0, 1, 0, 0 },
+    { "good-8", 0, 1, 1, 0 },
+    { "bad", 0, 1, 0, 1 },
+    { "bad-new", 0, 1, 0, 2 },
+    { "bad-8", 0, 1, 1, 1 },
+    { "bad-8-new", 0, 1, 1, 2 },
+    { NULL, 0, 0, 0, 0 }
 };
 
 
@@ -76,10 +81,10 @@ add(ngx_http_gray_plan_t *plan, ngx_http_gray_guard_e kind,
 
 
 static void
-make_plan(ngx_http_gray_plan_t *plan, ngx_uint_t many)
+make_plan(ngx_http_gray_plan_t *plan, ngx_uint_t key, ngx_uint_t many)
 {
     plan->id = 1;
-    plan->key = 1;
+    plan->key = key;
     plan->alpha = 0.01;
     plan->detect_ratio = 3;
     plan->info_nats = 16;
@@ -222,7 +227,7 @@ main(int argc, char **argv)
     n = strtoull(argv[2], NULL, 10);
 
     ngx_memzero(&plan, sizeof(plan));
-    make_plan(&plan, c->many);
+    make_plan(&plan, c->key, c->many);
 
     (void) clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
 
