@@ -209,8 +209,6 @@ cooled_down();
 # nor one that comes when another one has looked, too, but not started yet: a
 # curl that is beaten to it
 
-my ($curl) = grep { -x } map { "$_/curl" } split /:/, $ENV{PATH};
-
 mkdir $t->dir . '/faster' or die "faster: $!\n";
 chmod 0755, $t->write_file('faster/curl', <<"END");
 #!/bin/sh
