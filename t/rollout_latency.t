@@ -30,13 +30,12 @@ my %latency = (name => 'latency', action => 'rollback',
                min_delta => '5ms');
 
 
-# a cold cache: each step is slow at first, for a second; returns what came of
-# it
+# a cold cache: each step is slow at first, for seconds; returns what came of it
 
 sub cold {
     my ($warmup) = @_;
 
-    my %plan = (steps => [ { weight => 20 }, { weight => 50 } ], hold => '4s',
+    my %plan = (steps => [ { weight => 20 }, { weight => 50 } ], hold => '8s',
                 guards => [ \%latency ], warmup => $warmup,
                 on_success => 'keep');
 
@@ -51,17 +50,17 @@ sub cold {
         my ($is) = @_;
 
         $r->does('canary', 'cold' . ($revision + $is->{step}), 0)
-            if $is->{held_seconds} && $is->{held_seconds} > 0.5;
+            if $is->{held_seconds} && $is->{held_seconds} > 2;
 
         return $is->{state} =~ /^(?:succeeded|rolled_back)$/;
-    }, 40);
+    }, 60);
 }
 
 
 $r->does($_, slow10 => 1) for qw(stable canary);
 $r->load(400);
 
-my $is = cold('3s');
+my $is = cold('7s');
 
 is($is->{state}, 'succeeded', 'slow while it is cold: no harm')
     or diag($is->{reason});
@@ -95,20 +94,21 @@ is($r->weight, 0, '... to 0');
 # -- against a number, and only to be looked at
 
 $r->over;
+$r->does('canary', slow40 => 1);
 $r->begin(steps => [ { weight => 30 }, { weight => 100 } ], hold => '60s',
-          guards => [ { name => 'slow', slower_than => '15ms', max => 0.2,
+          guards => [ { name => 'slow', slower_than => '30ms', max => 0.2,
                         action => 'pause' } ]);
 
 $is = $r->becomes('paused');
 
 is($is->{cause}, 'guard', 'slower than a number: paused');
-like($is->{reason}, qr/^slow: canary \d+ of \d+ \([\d.]+%\) slower than 15 ms,/,
+like($is->{reason}, qr/^slow: canary \d+ of \d+ \([\d.]+%\) slower than 30 ms,/,
      '... as it says');
 is($r->weight, 30, '... where it is');
 
 # what the operator has seen is no news to him
 
-$r->does('canary', slow20 => 0);
+$r->does('canary', $_ => 0) for qw(slow40 slow20);
 is($r->act('resume')->{status}, 200, 'resumed');
 
 my $since = $r->see->{guards}[0];
