@@ -640,6 +640,14 @@ sub killed {
     $t->write_file('go', '');
     wait_until(sub { $is->() ne $was });
 
+    # another worker may have posted it, too, while the first one waited
+
+    wait_until(sub {
+        return @{[ records('became.gone') ]} == @{[ records('told.gone') ]};
+    });
+
+    my $n = () = records('told.gone');
+
     $t->stop;
     $t->start;
 
@@ -647,9 +655,8 @@ sub killed {
 
     wait_until(sub { (told('gone', 1))[-1] eq '6 step' });
 
-    is(join(', ', (told('gone', 1))[-4 .. -1]),
-       '3 pause, 4 aborted, 5 started, 6 step',
-       'and so does what was delivered');
+    is(join(', ', (told('gone', $n + 2))[$n .. $n + 1]),
+       '5 started, 6 step', 'and so does what was delivered');
 
     $t->finish;
 

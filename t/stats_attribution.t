@@ -22,7 +22,7 @@ my $t = Test::Gray->new;
 
 # for those that have to come: others answer long before
 
-my $timeout = 200 * $Test::Gray::Process::scale;
+my $timeout = 500 * $Test::Gray::Process::scale;
 
 $t->daemon($_ => acting($_)) for qw(v1 v2);
 

@@ -12,6 +12,12 @@ package Test::Gray::Running;
 #     cmp_ok($running->now - $since, '<', 1, 'within a second');
 #
 #     $running->stood;            # seconds in which it stood still so far
+#
+#     $running->in_time($seconds, $code, $again);
+#
+# calls the code, and returns what that does, once the machine has not stood
+# still for so long meanwhile, or after some tries; $again is called between
+# them.
 
 use strict;
 use warnings;
@@ -88,6 +94,20 @@ sub stood {
     $self->beat;
 
     return ($self->read)[1];
+}
+
+
+sub in_time {
+    my ($self, $seconds, $code, $again) = @_;
+
+    for (my $left = 5; ; $left--) {
+        my $stood = $self->stood;
+        my $result = $code->();
+
+        return $result if $self->stood - $stood < $seconds || !$left;
+
+        $again->();
+    }
 }
 
 
