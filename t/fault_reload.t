@@ -85,8 +85,9 @@ sub get { return $t->api('GET', "/gray/releases/$_[0]")->{json} }
 sub patch {
     my ($name, $weight) = @_;
 
-    my $answer = $t->api('PATCH', "/gray/releases/$name",
-                         { variants => { canary => { weight => $weight } } });
+    my $answer = $t->insist('PATCH', "/gray/releases/$name",
+                            { variants => { canary => {
+                                                weight => $weight } } });
 
     return $answer->{status} == 200 ? $answer->{json}{revision}
                                     : "$answer->{status} $answer->{body}";

@@ -590,7 +590,7 @@ for (1 .. 30) {
 
     # the file is made shorter after it was answered
 
-    wait_until(sub { $records->('other') <= 6 }, 2);
+    wait_until(sub { $records->('other') <= 6 });
 
     my $now = $records->('other');
 

@@ -141,7 +141,9 @@ for my $client (1 .. 6) {
         my @made;
 
         for my $round (1 .. 10) {
-            my $answer = put('both', "$client $round\n");
+            my $answer = $t->insist('PUT', '/gray/lists/both',
+                                    "$client $round\n",
+                                    'Content-Type' => 'text/plain');
             push @made, "$answer->{status} "
                         . ($answer->{json}{revision} || 0)
                         . " $client $round\n";
