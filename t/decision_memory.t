@@ -14,6 +14,7 @@ use Test::More;
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
 use Test::Gray::Process;
+use Test::Gray::Running;
 
 plan(skip_all => 'malloc() is not that of the system')
     if $ENV{TEST_NGINX_WRAPPER} || $ENV{TEST_SANITIZER_LOG};
@@ -126,10 +127,13 @@ is_deeply(\@told, [ map { qq(release "$_": the new revision could not be)
                           . ' again every second' } qw(app sw) ],
           'it is told once for each release');
 
+my $running = Test::Gray::Running->new($t);
+my $since = $running->now;
+
 unlink $fails;
 
-ok(wait_until(sub { body('/app?uid=1') =~ /\|split\|\|\d+$/ }, 2),
-   'compiled within two seconds');
+ok(wait_until(sub { body('/app?uid=1') =~ /\|split\|\|\d+$/ }), 'compiled');
+cmp_ok($running->now - $since, '<', 2, '... within two seconds');
 
 my %variants = map { body($_) => 1 } @paths;
 
