@@ -661,6 +661,11 @@ ngx_http_gray_stage_may_start(ngx_http_gray_staging_t *st)
         return NGX_DECLINED;
     }
 
+    if (ngx_http_gray_move_shut(st)) {
+        return ngx_http_gray_stage_refuse(st, "the windows of the plan are "
+                                "over, none will open again");
+    }
+
     if (st->plan->key && st->world->filled < 0) {
         return ngx_http_gray_stage_refuse(st, NGX_HTTP_GRAY_STAGE_NO_FILTER);
     }
@@ -681,11 +686,6 @@ ngx_http_gray_stage_serves(ngx_http_gray_staging_t *st)
 
     if (st->world->gone) {
         return ngx_http_gray_stage_refuse(st, NGX_HTTP_GRAY_STAGE_GONE);
-    }
-
-    if (ngx_http_gray_move_shut(st)) {
-        return ngx_http_gray_stage_refuse(st, "the windows of the plan are "
-                                "over, none will open again");
     }
 
     return NGX_OK;

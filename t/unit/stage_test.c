@@ -159,12 +159,21 @@ test_window(void **state)
     assert_rollout(&r, "running waiting_window 2: no window of the plan is "
                        "open, nor will one be again");
 
+    /* but who goes on all the same may do so, or paused here there is no way */
+
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_PAUSE), NGX_OK);
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
+    assert_rollout(&r, "running 2: resumed by amy");
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_PROMOTE), NGX_OK);
+    assert_rollout(&r, "baking 3: step 3 of 3, 100%: promoted by amy");
+    rollout_pass(&r, 2, 10);
+
     /* a rollback does not wait for one */
 
     r.plan.window[0].after = INT64_MAX;
     r.plan.window[0].before = INT64_MAX;
     assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_ROLLBACK), NGX_OK);
-    assert_rollout(&r, "rolled_back 2: by amy");
+    assert_rollout(&r, "rolled_back 3: by amy");
 }
 
 
