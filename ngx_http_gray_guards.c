@@ -242,6 +242,8 @@ ngx_http_gray_guards_look(const ngx_http_gray_plan_t *plan,
             counts.share = tick->share;
             value = ngx_http_gray_evidence_share(evidence, &counts,
                                                  tick->moved);
+
+            known->due += (counts.canary + counts.baseline) * tick->share;
             break;
 
         default: /* NGX_HTTP_GRAY_GUARD_ABSOLUTE, NGX_HTTP_GRAY_GUARD_SLOW */
@@ -659,7 +661,13 @@ ngx_http_gray_guards_standing(const ngx_http_gray_plan_t *plan,
         standing->value = (seen->canary + seen->baseline)
                           ? (double) seen->canary
                             / (double) (seen->canary + seen->baseline) : -1;
-        standing->limit = percent / 100;
+
+        /* it was counted in all steps, and that of other variants is not */
+
+        standing->limit = known->due
+                          ? known->due / (double) (seen->canary
+                                                   + seen->baseline)
+                          : percent / 100;
         break;
 
     default:

@@ -55,6 +55,8 @@ typedef struct {
     double      pace;               /* nats a second, of late */
     double      recent;             /* the baseline's requests of late, */
     double      recent_bad;         /* and bad ones */
+    double      due;                /* of a sample, what is the canary's by the
+                                       weights at that time */
 } ngx_http_gray_known_t;
 
 

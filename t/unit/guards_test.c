@@ -270,6 +270,29 @@ test_counts(void **state)
 }
 
 
+/* what the weights have given is told, and not what they would give now */
+
+static void
+test_due(void **state)
+{
+    guarded_t                 g;
+    ngx_http_gray_standing_t  standing;
+
+    plan_init(&g.plan);
+    (void) add_guard(&g.plan, "split", NGX_HTTP_GRAY_GUARD_SHARE);
+    begin(&g);
+
+    pass(&g, 50, 950, 0, 0);
+    g.tick.share = 0.5;
+    pass(&g, 50, 50, 0, 0);
+
+    ngx_http_gray_guards_standing(&g.plan, &g.guards, 0, 30, 100, &standing);
+
+    assert_close(standing.value, 100 / 1100.0);
+    assert_close(standing.limit, 100 / 1100.0);
+}
+
+
 /* what a request adds is seen in parts where a tick comes in between */
 
 static void
@@ -811,6 +834,7 @@ main(void)
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_long_text),
         cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_due),
         cmocka_unit_test(test_between),
         cmocka_unit_test(test_fallen),
         cmocka_unit_test(test_limits),
