@@ -18,7 +18,9 @@
 typedef struct {
     ngx_http_request_t         *request;
     ngx_str_t                   action;
-    uint64_t                    revision;    /* that If-Match does not name */
+    uint64_t                    revision;    /* that If-Match does not name, */
+    ngx_uint_t                  none;        /* unsigned  none:1; or that
+                                                If-None-Match does */
     ngx_uint_t                  under_way;   /* unsigned  under_way:1; */
     ngx_http_gray_rollout_t     rollout;
 } ngx_http_gray_act_t;
@@ -272,8 +274,13 @@ ngx_http_gray_act_holds(ngx_http_gray_rollout_t *rollout, uint64_t revision)
 
     act = rollout->data;
 
-    if (ngx_http_gray_reply_matches(act->request, "If-Match", revision, 0)
-        != 0)
+    act->none = (ngx_http_gray_reply_matches(act->request, "If-None-Match",
+                                             revision, 1)
+                 == 1);
+
+    if (!act->none
+        && ngx_http_gray_reply_matches(act->request, "If-Match", revision, 0)
+           != 0)
     {
         return 1;
     }
@@ -323,9 +330,11 @@ ngx_http_gray_act_answer(ngx_http_gray_act_t *act, ngx_int_t rc)
 
         if (act->revision) {
             return ngx_http_gray_reply_problem(r,
-                                NGX_HTTP_PRECONDITION_FAILED,
-                                "If-Match names another revision than the "
-                                "current one, %uL", act->revision);
+                                NGX_HTTP_PRECONDITION_FAILED, act->none
+                                ? "If-None-Match names the current revision, "
+                                  "%uL, or \"*\": there is one"
+                                : "If-Match names another revision than the "
+                                  "current one, %uL", act->revision);
         }
 
         return ngx_http_gray_reply_problem(r, NGX_HTTP_CONFLICT, "%s",

@@ -493,6 +493,12 @@ like($r->{json}{detail}, qr/^If-Match names another revision .* \d+$/,
      'If-Match: as it says');
 is(act($_, undef, 'If-Match' => '"1"')->{status}, 412, "If-Match: $_")
     for qw(start pause rollback abort);
+
+$r = act('promote', undef, 'If-None-Match' => '*');
+
+is($r->{status}, 412, 'If-None-Match: there is a revision');
+like($r->{json}{detail}, qr/^If-None-Match names the current revision, \d+, or/,
+     'If-None-Match: as it says');
 is(get('')->{json}{step}, 2, 'If-Match: it is where it was');
 is(get('')->{json}{state}, 'running', 'If-Match: and as it was');
 is(act('pause', undef, 'If-Match' => '*')->{status}, 200, 'If-Match: any');
