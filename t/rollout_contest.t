@@ -20,7 +20,7 @@ use Test::Gray::Halt;
 use Test::Gray::Process;
 
 
-my $t = Test::Gray->new->config(<<'END')->start;
+my $text = <<'END';
 worker_processes 2;
 
 http {
@@ -44,6 +44,8 @@ http {
     }
 }
 END
+
+my $t = Test::Gray->new->config($text)->start;
 
 my $release = '/gray/releases/app';
 my $rollout = "$release/rollout";
@@ -109,6 +111,25 @@ ok(wait_until(sub { weight() == 0 }), 'free: the rollback');
 is($waits->receive('GET')->{status}, 409, 'free: who waits is told');
 ok(wait_until(sub { state_of() eq 'idle' }), 'free: it is over');
 is(verdict(0)->{status}, 409, 'free: and was none');
+
+# a directory that stays as it is: nginx can go back without one
+
+is(post('start')->{status}, 200, 'once more');
+is(weight(), 1, 'with a weight');
+fcntl $lock, F_SETLK, $held or die "fcntl: $!\n";
+is(post('rollback')->{status}, 503, 'held: a rollback');
+
+$t->config($text =~ s/ state=state//r);
+ok($t->reload, 'held: nginx does without the directory');
+ok(wait_until(sub { weight() == 0 }), 'held: the rollback, all the same');
+
+fcntl $lock, F_SETLK, $free or die "fcntl: $!\n";
+$t->config($text);
+ok($t->reload, 'free: with it');
+is(weight(), 0, 'free: it stays so');
+ok(wait_until(sub { $t->read_file('state/app.jsonl')
+                    =~ /"weight":0\}[^\n]*\n\z/ }), 'free: and is kept');
+ok(wait_until(sub { state_of() eq 'idle' }), 'free: it is over');
 
 is(post('start')->{status}, 200, 'once more');
 fcntl $lock, F_SETLK, $held or die "fcntl: $!\n";
