@@ -314,6 +314,17 @@ test_planned(void **state)
         " {'name': 'split', 'kind': 'sample_ratio', 'action': 'pause',"
         "  'counts': null, 'value': null, 'limit': null, 'e_value': null,"
         "  'fires_at': null, 'info': null, 'text': null}]}");
+
+    /* one that is as high as the one before does not rise */
+
+    plan.step[1] = plan.step[0];
+
+    assert_report(
+        "{'steps': ["
+        " {'weight': 5, 'gate': null, 'rising': true, 'current': false},"
+        " {'weight': 5, 'gate': null, 'rising': false, 'current': false},"
+        " {'weight': 60, 'gate': 'manual', 'rising': true,"
+        "  'current': false}]}");
 }
 
 

@@ -177,6 +177,51 @@ test_window(void **state)
 }
 
 
+/* at 0% nobody is there who could be asked for */
+
+static void
+test_zero(void **state)
+{
+    rollout_t  r;
+
+    rollout_init(&r);
+    add_step(&r.plan, 0)->min_requests = 200;
+    add_step(&r.plan, 100)->min_requests = 200;
+    (void) add_guard(&r.plan, "errors", NGX_HTTP_GRAY_GUARD_RELATIVE);
+    (void) add_guard(&r.plan, "errors_abs", NGX_HTTP_GRAY_GUARD_ABSOLUTE);
+
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_START), NGX_OK);
+    rollout_pass(&r, 12, 0);
+    assert_rollout(&r, "baking 2: step 2 of 2, 100%: step 1 of 2 was held for "
+                       "10 s, 0 requests");
+
+    /* but at 100% there is */
+
+    rollout_pass(&r, 30, 0);
+    assert_rollout(&r, "baking waiting_evidence 2: step 2 of 2, 100%: step 1 "
+                       "of 2 was held for 10 s, 0 requests");
+}
+
+
+/* what serves is not the document, as the baseline's upstream is gone */
+
+static void
+test_gone(void **state)
+{
+    rollout_t  r;
+
+    come_running(&r);
+    r.world.gone = 1;
+    rollout_tick(&r);
+    assert_event(&r, 0, "running paused manual pause 5: the baseline's "
+                        "upstream is gone, what nginx.conf declares serves");
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME),
+                     NGX_DECLINED);
+    r.world.gone = 0;
+    assert_int_equal(rollout_command(&r, NGX_HTTP_GRAY_STAGE_RESUME), NGX_OK);
+}
+
+
 /* without evidence, for one reason or another */
 
 static void
@@ -901,6 +946,8 @@ main(void)
         cmocka_unit_test(test_outdated_promotion),
         cmocka_unit_test(test_pending_promotion),
         cmocka_unit_test(test_window),
+        cmocka_unit_test(test_zero),
+        cmocka_unit_test(test_gone),
         cmocka_unit_test(test_inconclusive),
         cmocka_unit_test(test_inconclusive_gate),
         cmocka_unit_test(test_evidence_at_gate),

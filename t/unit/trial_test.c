@@ -288,6 +288,12 @@ test_bad(void **state)
     t.plan.bad = t.plan.guard[0].bad;
     steer(&t);
 
+    /* so that one is looked at which is at the edge of another limit */
+
+    t.state.guards.limit[2][0] = 35;
+    t.state.guards.limit[2][1] = 45;
+    ngx_http_gray_trial_write_locked(t.trial, &t.state, &t.outcomes);
+
     t.request.header = (ngx_msec_t) -1;
 
     for (code = 0; code < NGX_HTTP_GRAY_CODES; code++) {
@@ -317,6 +323,8 @@ test_bad(void **state)
 
     assert_int_equal(sum(&t, NGX_HTTP_GRAY_TRIAL_BASELINE).bad[1], 20);
     assert_int_equal(sum(&t, NGX_HTTP_GRAY_TRIAL_CANARY).bad[1], 10);
+    assert_int_equal(sum(&t, NGX_HTTP_GRAY_TRIAL_BASELINE).bad[2], 25);
+    assert_int_equal(sum(&t, NGX_HTTP_GRAY_TRIAL_CANARY).bad[2], 15);
     assert_int_equal(sum(&t, NGX_HTTP_GRAY_TRIAL_BASELINE).bad[0], 0);
 
     t.state.cold = 1;
@@ -333,7 +341,7 @@ test_bad(void **state)
     t.request.header = (ngx_msec_t) 1 << 40;
     count(&t, 0);
     assert_int_equal(sum(&t, NGX_HTTP_GRAY_TRIAL_CANARY).bad[1], 10);
-    assert_int_equal(sum(&t, NGX_HTTP_GRAY_TRIAL_CANARY).bad[2], 11);
+    assert_int_equal(sum(&t, NGX_HTTP_GRAY_TRIAL_CANARY).bad[2], 16);
 
     end(&t);
 }
