@@ -865,13 +865,18 @@ test_killed(void **state)
 }
 
 
-/* all words of a state are its number */
+/*
+ * All words of a state are its number.  It rests now and then, as a reader, for
+ * whom each line comes from another processor, may be slower than a writer who
+ * never does, and tries so often only.
+ */
 
 static void
 write_states(ngx_http_gray_trial_t *trial)
 {
     size_t                     i;
     uint64_t                  *words;
+    ngx_uint_t                 k;
     ngx_http_gray_state_t      state;
     ngx_http_gray_outcomes_t   outcomes;
 
@@ -880,12 +885,16 @@ write_states(ngx_http_gray_trial_t *trial)
     words = (uint64_t *) &state;
     outcomes.events = 0;
 
-    for ( ;; ) {
+    for (k = 1; /* void */ ; k++) {
         for (i = 0; i < sizeof(state) / sizeof(uint64_t); i++) {
             words[i]++;
         }
 
         ngx_http_gray_trial_write_locked(trial, &state, &outcomes);
+
+        if (k % 64 == 0) {
+            (void) usleep(1);
+        }
     }
 }
 
