@@ -661,9 +661,7 @@ ngx_http_gray_change_written(ngx_http_gray_change_t *change, ngx_int_t rc)
 
     case NGX_OK:
 
-        /* who reads the rollout next sees what has come of that */
-
-        ngx_http_gray_rollout_tick(change->release, r->connection->log);
+        ngx_http_gray_rollout_replan(change->release, r->connection->log);
         break;
 
     case NGX_AGAIN:

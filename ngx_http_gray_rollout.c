@@ -158,6 +158,34 @@ ngx_http_gray_rollout_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
 
 
 /*
+ * What has come of another plan, or of none, is known before who has changed it
+ * gets his answer: otherwise one that is taken out and put in again would be one
+ * that goes on.  Other changes are seen by the next tick: a tick for each new
+ * weight would count nothing, where they come without a pause.
+ */
+
+void
+ngx_http_gray_rollout_replan(ngx_http_gray_release_t *release, ngx_log_t *log)
+{
+    ngx_http_gray_state_t  state;
+
+    if (release->trial == NULL
+        || ngx_http_gray_live_rules(release, log) == NULL)
+    {
+        return;
+    }
+
+    ngx_http_gray_trial_read(release->trial, &state);
+
+    if (ngx_http_gray_stage_active(&state)
+        && (release->plan == NULL || release->plan->id != state.plan))
+    {
+        ngx_http_gray_rollout_tick(release, log);
+    }
+}
+
+
+/*
  * A zone is new: what was kept comes back into it, or a rollout that cannot be
  * read waits for an operator.  NGX_OK, or NGX_AGAIN.
  */

@@ -73,5 +73,9 @@ void ngx_http_gray_rollout_init(ngx_http_gray_release_t *release,
 void ngx_http_gray_rollout_tick(ngx_http_gray_release_t *release,
     ngx_log_t *log);
 
+/* one at once, if the document that this worker has changed has another plan */
+void ngx_http_gray_rollout_replan(ngx_http_gray_release_t *release,
+    ngx_log_t *log);
+
 
 #endif /* _NGX_HTTP_GRAY_ROLLOUT_H_INCLUDED_ */
