@@ -95,6 +95,9 @@ static void ngx_http_gray_family_stage(ngx_http_gray_families_t *families,
 static void ngx_http_gray_family_step(ngx_http_gray_families_t *families,
     ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
     ngx_http_gray_gather_variant_t *variant);
+static void ngx_http_gray_family_pending(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant);
 static void ngx_http_gray_family_transitions(
     ngx_http_gray_families_t *families, ngx_http_gray_family_t *family,
     ngx_http_gray_gather_release_t *release,
@@ -204,6 +207,11 @@ static ngx_http_gray_family_t  ngx_http_gray_family_table[] = {
     { ngx_string("nginx_gray_rollout_step"), NGX_HTTP_GRAY_GAUGE,
       "Step of the rollout, from 1 on, or 0 where there is none.",
       NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_step,
+      ngx_http_gray_family_at_null },
+
+    { ngx_string("nginx_gray_rollout_pending"), NGX_HTTP_GRAY_GAUGE,
+      "Whether the rollout has decided what the document does not say yet.",
+      NGX_HTTP_GRAY_EACH_TRIAL, ngx_http_gray_family_pending,
       ngx_http_gray_family_at_null },
 
     { ngx_string("nginx_gray_rollout_transitions_total"),
@@ -540,6 +548,22 @@ ngx_http_gray_family_step(ngx_http_gray_families_t *families,
                                 || state->stage
                                    == NGX_HTTP_GRAY_STAGE_SCHEDULED)
                                ? 0 : state->step + 1);
+}
+
+
+static void
+ngx_http_gray_family_pending(ngx_http_gray_families_t *families,
+    ngx_http_gray_family_t *family, ngx_http_gray_gather_release_t *release,
+    ngx_http_gray_gather_variant_t *variant)
+{
+    ngx_http_gray_state_t  *state;
+
+    state = &release->trial->record.state;
+
+    ngx_http_gray_exposition_begin(families->exposition, "",
+                                   &release->labels);
+    ngx_http_gray_exposition_sample(families->exposition, NULL, NULL,
+                                    state->wish != NGX_HTTP_GRAY_WISH_NONE);
 }
 
 

@@ -293,8 +293,9 @@ for my $format (sort keys %format) {
 my %types = (
     (map { ("nginx_gray_$_" => 'gauge') }
      qw(live_requests weight_ratio enabled revision zone_bytes rollout_state
-        rollout_step guard_value guard_limit guard_evidence
-        guard_evidence_needed guard_info guard_info_needed)),
+        rollout_step rollout_pending guard_value guard_limit
+        guard_evidence guard_evidence_needed guard_info
+        guard_info_needed)),
     (map { ("nginx_gray_$_" => 'counter') }
      qw(requests requests_absent upstream_failures fallbacks streams
         received_bytes sent_bytes rule_matches degraded limited

@@ -16,6 +16,7 @@ use Test::More;
 
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
+use Test::Gray::Exposition;
 use Test::Gray::Halt;
 use Test::Gray::Process;
 
@@ -91,10 +92,16 @@ ok(wait_until(sub { weight() == 2 }), 'free: the weight comes by itself');
 
 # what is decided, and not in force, is not told as if it were
 
+sub pending {
+    return total(scrape($t, '/gray/metrics'), 'nginx_gray_rollout_pending',
+                 release => 'app');
+}
+
 sub verdict { return $t->api('GET', "$rollout/verdict?wait=$_[0]") }
 
 fcntl $lock, F_SETLK, $held or die "fcntl: $!\n";
 is(post('rollback')->{status}, 503, 'held: a rollback');
+is(pending(), 1, 'held: metrics tell it');
 
 $r = verdict(0);
 
@@ -110,6 +117,7 @@ fcntl $lock, F_SETLK, $free or die "fcntl: $!\n";
 ok(wait_until(sub { weight() == 0 }), 'free: the rollback');
 is($waits->receive('GET')->{status}, 409, 'free: who waits is told');
 ok(wait_until(sub { state_of() eq 'idle' }), 'free: it is over');
+is(pending(), 0, 'free: metrics, too');
 is(verdict(0)->{status}, 409, 'free: and was none');
 
 # a directory that stays as it is: nginx can go back without one
