@@ -158,10 +158,10 @@ ngx_http_gray_rollout_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
 
 
 /*
- * What has come of another plan, or of none, is known before who has changed it
- * gets his answer: otherwise one that is taken out and put in again would be one
- * that goes on.  Other changes are seen by the next tick: a tick for each new
- * weight would count nothing, where they come without a pause.
+ * What has come of another plan, or of none, is known before who has changed
+ * it gets his answer: otherwise one that is taken out and put in again would
+ * be one that goes on.  Other changes are seen by the next tick: a tick for
+ * each new weight would count nothing, where they come without a pause.
  */
 
 void
