@@ -4,7 +4,8 @@
 #
 # A worker that moves a rollout is killed in the middle of that: with the zone's
 # lock, between the state and its file, between that and the document, and
-# behind it.  Others take it from there, and nothing is done twice.
+# behind it.  Others take it from there, and nothing is done twice.  Or it stands
+# still there, and an operator is faster.
 
 use strict;
 use warnings;
@@ -78,6 +79,38 @@ for my $place (@places) {
     is_deeply([ map { $_->{document}{variants}{canary}{weight} } @journal ],
               [ 1 .. 3 ], '... each step is one revision');
     is(transitions() - $before, 3, '... and one event');
+    $r->over;
+}
+
+
+# -- a step's weight is about to be set, and an operator sets another one
+
+my @json = ('Content-Type' => 'application/json');
+
+for my $round (1 .. 3) {
+    $r->begin(steps => [ { weight => 10 }, { weight => 50 } ], hold => '1h',
+              max_hold => '2h');
+    $r->becomes('running 1');
+
+    my %worker = %{ $r->t->each_worker('/pid') };
+    my ($halted, $other) = keys %worker;
+
+    halt_at($halted, 'ngx_http_gray_apply');
+    $worker{$halted}->send(Test::Gray::HTTP::request_text('POST',
+                               '/gray/releases/app/rollout/promote', []));
+
+    ok(wait_halted($halted), "round $round: a step, and it is halted");
+
+    $worker{$other}->send(Test::Gray::HTTP::request_text('PATCH',
+                              '/gray/releases/app', \@json,
+                              '{"variants": {"canary": {"weight": 7}}}'));
+    is($worker{$other}->receive('PATCH')->{status}, 200, '... 7% by hand');
+    go_on($halted);
+    $worker{$halted}->receive('POST');
+
+    my $is = $r->becomes('paused');
+
+    is("$is->{cause} " . $r->weight, 'manual 7', '... which stays');
     $r->over;
 }
 

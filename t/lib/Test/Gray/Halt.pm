@@ -12,6 +12,10 @@ package Test::Gray::Halt;
 #
 #     my $pid = wait_any_halted(@pids);
 #
+# Then it is killed, or goes on from there:
+#
+#     go_on($pid);
+#
 # can_halt() says whether this can be done here.
 #
 # A process that comes to a function stands still there, as if it were never
@@ -29,14 +33,14 @@ use Test::Gray;
 use Test::Gray::Process;
 
 our @ISA = ('Exporter');
-our @EXPORT = qw(can_halt halt_at wait_any_halted wait_halted);
+our @EXPORT = qw(can_halt go_on halt_at wait_any_halted wait_halted);
 
 my %jump = (
     x86_64  => "\xeb\xfe",
     aarch64 => "\x00\x00\x00\x14",
 );
 
-my (%ticks, %symbols);
+my (%ticks, %symbols, %was);
 
 
 sub can_halt {
@@ -50,14 +54,45 @@ sub can_halt {
 sub halt_at {
     my ($pid, $function) = @_;
 
+    my $jump = $jump{(POSIX::uname())[4]};
+    my $at = address($pid, $function);
+
     open my $memory, '+<:raw', "/proc/$pid/mem"
         or die "/proc/$pid/mem: $!\n";
 
-    sysseek($memory, address($pid, $function), Fcntl::SEEK_SET)
-        && syswrite($memory, $jump{(POSIX::uname())[4]})
+    sysseek($memory, $at, Fcntl::SEEK_SET)
+        && sysread($memory, my $code, length $jump) == length $jump
         or die "/proc/$pid/mem: $!\n";
 
+    $was{$pid} = [ $at, $code ];
+    put($pid, $at, $jump);
+
     $ticks{$pid} = ticks($pid);
+
+    return;
+}
+
+
+sub put {
+    my ($pid, $at, $code) = @_;
+
+    open my $memory, '+<:raw', "/proc/$pid/mem"
+        or die "/proc/$pid/mem: $!\n";
+
+    sysseek($memory, $at, Fcntl::SEEK_SET) && syswrite($memory, $code)
+        or die "/proc/$pid/mem: $!\n";
+
+    return;
+}
+
+
+# the function begins as it did, and the process is let run
+
+sub go_on {
+    my ($pid) = @_;
+
+    put($pid, @{ delete $was{$pid} });
+    kill 'CONT', $pid;
 
     return;
 }
