@@ -45,9 +45,9 @@ static void ngx_http_gray_request_cleanup(void *data);
 static ngx_http_gray_decision_t *ngx_http_gray_request_remember(
     ngx_http_request_t *r, ngx_http_gray_release_t *release,
     ngx_http_gray_outcome_t *outcome, ngx_http_gray_minted_t *minted);
-static void ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision,
-    u_char *p, ngx_http_gray_release_t *release,
-    ngx_http_gray_outcome_t *outcome);
+static ngx_inline void ngx_http_gray_request_fill(
+    ngx_http_gray_decision_t *decision, u_char *p,
+    ngx_http_gray_release_t *release, ngx_http_gray_outcome_t *outcome);
 static ngx_http_gray_decision_t *ngx_http_gray_request_inner(
     ngx_http_request_t *r, ngx_http_gray_release_t *release);
 static u_char *ngx_http_gray_request_valid(ngx_http_request_t *r);
@@ -324,7 +324,7 @@ ngx_http_gray_request_remember(ngx_http_request_t *r,
 }
 
 
-static void
+static ngx_inline void
 ngx_http_gray_request_fill(ngx_http_gray_decision_t *decision, u_char *p,
     ngx_http_gray_release_t *release, ngx_http_gray_outcome_t *outcome)
 {
