@@ -78,6 +78,10 @@ typedef struct {
     ngx_uint_t                      failing;     /* unsigned  failing:1; that
                                                     it could not be was said */
     ngx_msec_t                      failed;      /* then */
+    uint64_t                        behind;      /* revision that a rollout
+                                                    has seen, and not this
+                                                    process */
+    ngx_msec_t                      noticed;     /* then */
     void                           *notify;      /* hooks under way in this
                                                     process, or NULL */
 

@@ -32,6 +32,7 @@
 #define NGX_HTTP_GRAY_ROLLOUT_WRITERS   2000   /* ms, for other writers */
 #define NGX_HTTP_GRAY_ROLLOUT_SAY       60000  /* ms, between log lines */
 #define NGX_HTTP_GRAY_ROLLOUT_GAP       1500   /* ms: a tick was left out */
+#define NGX_HTTP_GRAY_ROLLOUT_BEHIND    5000   /* ms, for the document */
 
 
 /* all that is copied for a tick or an action */
@@ -55,6 +56,8 @@ static void ngx_http_gray_rollout_lost(ngx_http_gray_release_t *release,
 static ngx_int_t ngx_http_gray_rollout_scene(ngx_http_gray_release_t *release,
     ngx_http_gray_rollout_scene_t *scene, ngx_log_t *log);
 static ngx_int_t ngx_http_gray_rollout_document(
+    ngx_http_gray_release_t *release, ngx_http_gray_rollout_scene_t *scene);
+static ngx_uint_t ngx_http_gray_rollout_behind(
     ngx_http_gray_release_t *release, ngx_http_gray_rollout_scene_t *scene);
 static ngx_int_t ngx_http_gray_rollout_write(ngx_http_gray_release_t *release,
     ngx_http_gray_rollout_scene_t *scene, ngx_log_t *log);
@@ -124,7 +127,9 @@ ngx_http_gray_rollout_tick(ngx_http_gray_release_t *release, ngx_log_t *log)
         (void) ngx_http_gray_keep_read(release, log);
     }
 
-    if (ngx_http_gray_rollout_scene(release, &scene, log) != NGX_OK) {
+    if (ngx_http_gray_rollout_scene(release, &scene, log) != NGX_OK
+        || ngx_http_gray_rollout_behind(release, &scene))
+    {
         return;
     }
 
@@ -347,6 +352,30 @@ ngx_http_gray_rollout_document(ngx_http_gray_release_t *release,
     free(snapshot.text.data);
 
     return NGX_OK;
+}
+
+
+/*
+ * 1 where the state is newer than the document that is known here, as it is
+ * where another nginx has left it: what was there before would look like a
+ * change by an operator.  Workers follow the journal soon; if they do not, that
+ * has lost revisions.
+ */
+
+static ngx_uint_t
+ngx_http_gray_rollout_behind(ngx_http_gray_release_t *release,
+    ngx_http_gray_rollout_scene_t *scene)
+{
+    if (scene->world.revision >= scene->state.from) {
+        return 0;
+    }
+
+    if (release->behind != scene->state.from) {
+        release->behind = scene->state.from;
+        release->noticed = ngx_current_msec;
+    }
+
+    return ngx_current_msec - release->noticed < NGX_HTTP_GRAY_ROLLOUT_BEHIND;
 }
 
 

@@ -12,6 +12,7 @@ use warnings;
 use FindBin;
 use JSON::PP ();
 use Test::More;
+use Time::HiRes ();
 
 use lib "$FindBin::Bin/lib";
 use Test::Gray;
@@ -67,19 +68,34 @@ comes_to(5, 'two of them');
 gone($old, @workers);
 comes_to(7, 'the new one alone');
 
-# the new one goes, after a while and at once
+# the new one goes, after a while and at once; or while the workers of the old
+# one stand still, so that they see all that it did in one moment
 
-for my $steps (2, 1) {
+for my $case ([ 2 ], [ 1 ], ([ 1, 'still' ]) x 2) {
+    my ($steps, $still) = @$case;
+    my @still = $still ? $r->t->workers : ();
+
     $old = $r->t->upgrade;
 
     my $new = $r->t->master;
 
+    kill 'STOP', @still;
+
+    my $since = Time::HiRes::time();
+
     comes_to(lines()->[-1] + $steps, "$steps more with two of them");
+
+    $r->becomes(sub { !$_[0]{pending} }) if $still;
 
     @workers = $r->t->workers;
     gone($new, @workers);
     $r->t->{master} = $old;
     wait_until(sub { ($r->t->read_file('nginx.pid') =~ /(\d+)/)[0] == $old });
+
+    # a tick of theirs has been due, and longer ago than one may be left out
+
+    wait_until(sub { Time::HiRes::time() > $since + 2.5 }) if $still;
+    kill 'CONT', @still;
     comes_to(lines()->[-1] + 2, '... the new one is gone');
 }
 
