@@ -44,15 +44,6 @@ my $weight = 0;
 sub other { return $weight = $weight % 70 + 1 }
 
 
-# for how long a process was kept from the processor by others, ever
-
-sub kept_waiting {
-    my ($pid) = @_;
-
-    return ((split ' ', slurp("/proc/$pid/schedstat"))[1] || 0) / 1e9;
-}
-
-
 # Another process asks a worker all the time, until it is told to end.  What
 # is returned tells how long requests of a span of time took, in ms without
 # the time for which others had the processor: the hundredth that took

@@ -75,15 +75,6 @@ my $request = Test::Gray::HTTP::request_text('GET', '/?uid=1', []);
 my $last = 2;
 
 
-# for how long a process was kept from the processor by others, ever
-
-sub kept_waiting {
-    my ($pid) = @_;
-
-    return ((split ' ', slurp("/proc/$pid/schedstat"))[1] || 0) / 1e9;
-}
-
-
 # asks all workers at the same time until the code is true; returns how long
 # the longest request took, in ms, how many there were, and how many were not
 # answered

@@ -13,8 +13,8 @@ use POSIX       ();
 use Time::HiRes ();
 
 our @ISA = ('Exporter');
-our @EXPORT = qw(alive children_of command_line pids capture slurp tail
-                 wait_until);
+our @EXPORT = qw(alive children_of command_line kept_waiting pids capture
+                 slurp tail wait_until);
 
 
 # longer where nginx is slow
@@ -115,6 +115,15 @@ sub alive {
 
     return defined $state
            && ($state !~ /[ZX]/ || 1 < (() = glob "/proc/$pid/task/*"));
+}
+
+
+# for how long a process was kept from the processor by others, ever
+
+sub kept_waiting {
+    my ($pid) = @_;
+
+    return ((split ' ', slurp("/proc/$pid/schedstat"))[1] || 0) / 1e9;
 }
 
 
